@@ -1,1 +1,13 @@
-//! Under construction.
+//! What the controller and the agent must agree on, and nothing else: a type lives here only if
+//! both binaries would break when it changes.
+//!
+//! Nothing here prints, reads a clock, an environment variable or a network.
+
+pub mod app_file;
+pub mod digest;
+pub mod manifest;
+pub mod name;
+pub mod signature;
+pub mod span;
+pub mod tree;
+pub mod wire;

@@ -1,0 +1,202 @@
+//! SSHSIG, the format of `ssh-keygen -Y sign`, for ed25519 keys.
+//!
+//! Stricter than OpenSSH where they differ: one armour, no bytes before or after it, and the
+//! signature is checked with the rules that leave no second signature for one message.
+
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest, Sha256, Sha512};
+use thiserror::Error;
+
+use super::wire_format::{Strings, put};
+
+const MAGIC: &[u8] = b"SSHSIG";
+const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
+const END: &str = "\n-----END SSH SIGNATURE-----";
+const LONGEST_ARMOR: usize = 8 * 1024;
+const ED25519: &[u8] = b"ssh-ed25519";
+const LINE: usize = 70;
+
+/// A signature that was read, and is not checked yet.
+#[derive(Debug, Clone)]
+pub struct SshSig {
+    key: Vec<u8>,
+    verifying: VerifyingKey,
+    namespace: String,
+    hash: Hash,
+    signature: Signature,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hash {
+    Sha256,
+    Sha512,
+}
+
+/// Why a text is no signature.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SshSigError {
+    #[error("it is not one armoured SSH signature and nothing else")]
+    Armor,
+    #[error("its fields are cut short or go on after the end")]
+    Fields,
+    #[error("its version is {0}, and 1 is the only one")]
+    Version(u32),
+    #[error("its reserved field is not empty")]
+    Reserved,
+    #[error("its hash is neither sha256 nor sha512")]
+    Hash,
+    #[error("its key is not ed25519, which is the only kind that is read")]
+    KeyKind,
+    #[error("its key is not a point that ed25519 allows")]
+    Key,
+    #[error("its key and its signature are of different kinds or of wrong length")]
+    Signature,
+}
+
+impl SshSig {
+    /// Reads the armoured text.
+    pub fn parse(text: &str) -> Result<Self, SshSigError> {
+        if text.len() > LONGEST_ARMOR {
+            return Err(SshSigError::Armor);
+        }
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let body = text
+            .strip_prefix(BEGIN)
+            .and_then(|rest| rest.strip_suffix(END))
+            .ok_or(SshSigError::Armor)?;
+        let joined: String = body.split('\n').collect();
+        let blob = BASE64_STANDARD
+            .decode(joined)
+            .map_err(|_| SshSigError::Armor)?;
+        Self::parse_blob(&blob)
+    }
+
+    fn parse_blob(blob: &[u8]) -> Result<Self, SshSigError> {
+        let mut fields = Strings(blob.strip_prefix(MAGIC).ok_or(SshSigError::Fields)?);
+        let version = fields.take_number().ok_or(SshSigError::Fields)?;
+        if version != 1 {
+            return Err(SshSigError::Version(version));
+        }
+        let mut take = || fields.take().ok_or(SshSigError::Fields);
+        let (key, namespace, reserved, hash, signature) =
+            (take()?, take()?, take()?, take()?, take()?);
+        if !fields.is_done() {
+            return Err(SshSigError::Fields);
+        }
+        if !reserved.is_empty() {
+            return Err(SshSigError::Reserved);
+        }
+        let hash = match hash {
+            b"sha256" => Hash::Sha256,
+            b"sha512" => Hash::Sha512,
+            _ => return Err(SshSigError::Hash),
+        };
+        let namespace = String::from_utf8(namespace.to_vec()).map_err(|_| SshSigError::Fields)?;
+        Ok(Self {
+            key: key.to_vec(),
+            verifying: ed25519_key(key)?,
+            namespace,
+            hash,
+            signature: ed25519_signature(signature)?,
+        })
+    }
+
+    /// The public key's blob, as in `authorized_keys`.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// What the signature was made for.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The key's fingerprint, as `ssh-keygen -l` prints it.
+    pub fn fingerprint(&self) -> String {
+        format!(
+            "SHA256:{}",
+            BASE64_STANDARD_NO_PAD.encode(Sha256::digest(&self.key))
+        )
+    }
+
+    /// Whether the signature fits `message`.
+    pub fn fits(&self, message: &[u8]) -> bool {
+        let data = to_be_signed(&self.namespace, self.hash, message);
+        self.verifying.verify_strict(&data, &self.signature).is_ok()
+    }
+}
+
+/// The bytes that a key signs for `message`, with SHA-512 as `ssh-keygen` has it.
+pub fn signed_data(namespace: &str, message: &[u8]) -> Vec<u8> {
+    to_be_signed(namespace, Hash::Sha512, message)
+}
+
+/// The armoured text of a signature over [`signed_data`]. Both blobs are as SSH writes them.
+pub fn armor(key: &[u8], namespace: &str, signature: &[u8]) -> String {
+    let mut blob = MAGIC.to_vec();
+    blob.extend_from_slice(&1u32.to_be_bytes());
+    put(&mut blob, key);
+    put(&mut blob, namespace.as_bytes());
+    put(&mut blob, b"");
+    put(&mut blob, b"sha512");
+    put(&mut blob, signature);
+    let mut text = BEGIN.to_owned();
+    for (at, digit) in BASE64_STANDARD.encode(blob).chars().enumerate() {
+        if at > 0 && at % LINE == 0 {
+            text.push('\n');
+        }
+        text.push(digit);
+    }
+    text.push_str(END);
+    text.push('\n');
+    text
+}
+
+fn to_be_signed(namespace: &str, hash: Hash, message: &[u8]) -> Vec<u8> {
+    let mut data = MAGIC.to_vec();
+    put(&mut data, namespace.as_bytes());
+    put(&mut data, b"");
+    match hash {
+        Hash::Sha256 => {
+            put(&mut data, b"sha256");
+            put(&mut data, &Sha256::digest(message));
+        }
+        Hash::Sha512 => {
+            put(&mut data, b"sha512");
+            put(&mut data, &Sha512::digest(message));
+        }
+    }
+    data
+}
+
+fn ed25519_key(blob: &[u8]) -> Result<VerifyingKey, SshSigError> {
+    let mut fields = Strings(blob);
+    let (kind, key) = fields
+        .take()
+        .zip(fields.take())
+        .ok_or(SshSigError::KeyKind)?;
+    if kind != ED25519 {
+        return Err(SshSigError::KeyKind);
+    }
+    let key: &[u8; 32] = key.try_into().map_err(|_| SshSigError::Key)?;
+    let key = VerifyingKey::from_bytes(key).map_err(|_| SshSigError::Key)?;
+    if !fields.is_done() || key.is_weak() {
+        return Err(SshSigError::Key);
+    }
+    Ok(key)
+}
+
+fn ed25519_signature(blob: &[u8]) -> Result<Signature, SshSigError> {
+    let mut fields = Strings(blob);
+    let (kind, signature) = fields
+        .take()
+        .zip(fields.take())
+        .ok_or(SshSigError::Signature)?;
+    if kind != ED25519 || !fields.is_done() {
+        return Err(SshSigError::Signature);
+    }
+    let signature: &[u8; 64] = signature.try_into().map_err(|_| SshSigError::Signature)?;
+    Ok(Signature::from_bytes(signature))
+}

@@ -1,0 +1,362 @@
+//! The messages of protocol 1. They hold no behaviour.
+//!
+//! A conversation: the agent greets with [`Hello`]; the controller sends [`ToAgent::Order`]; the
+//! agent answers with any number of [`FromAgent::Event`]s and one [`FromAgent::Reply`], and the next
+//! order may come. An order that changes the host is an operation of its own: it goes on when the
+//! connection ends, and [`Order::Attach`] follows it from another one. Enums that are received end
+//! in `Unknown`, so that a newer peer can be told apart from a broken one.
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{AppName, EnvironmentName, HostName};
+
+/// The protocol of this module.
+pub const PROTOCOL: u32 = 1;
+
+/// The agent's greeting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The newest protocol that the agent speaks.
+    pub protocol: u32,
+    /// The oldest protocol that it still speaks.
+    pub oldest: u32,
+    /// The agent's own version.
+    pub agent: Version,
+    pub host: HostName,
+    pub environment: EnvironmentName,
+    /// Who asks, as the host's kernel says it.
+    pub user: String,
+    /// The processor, such as `x86_64`.
+    pub machine: String,
+    pub capabilities: Vec<String>,
+}
+
+/// From the controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case")]
+pub enum ToAgent {
+    Order(Order),
+    /// The data that was asked for is complete.
+    End,
+    /// Finish or undo the step in hand, then reply.
+    Cancel,
+    #[serde(other)]
+    Unknown,
+}
+
+/// What the agent is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    /// → [`Reply::Status`]. All apps, or one.
+    Status { app: Option<AppName> },
+    /// → [`Reply::Locked`]. Held until `Unlock`, or until the connection and what it began end.
+    Lock {
+        environment: EnvironmentName,
+        app: AppName,
+        verb: String,
+    },
+    /// → [`Reply::Unlocked`]
+    Unlock { app: AppName },
+    /// → [`Reply::Preflight`]. Changes nothing.
+    Preflight {
+        app: AppName,
+        /// The domain that the inventory gives the app; the host's own has to be the same.
+        domain: Option<String>,
+        release: Preflighted,
+    },
+    /// → [`Ask`]s, then [`Reply::Staged`].
+    Stage { release: SignedManifest },
+    /// → [`Reply::Migrated`]. The release has to be staged.
+    Migrate { app: AppName, version: Version },
+    /// → [`Reply::Switched`]. The release has to be staged.
+    Switch {
+        app: AppName,
+        version: Version,
+        why: SwitchReason,
+    },
+    /// Follows an operation that another connection began → its reply.
+    Attach { operation: u64 },
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a preflight is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Preflighted {
+    /// A release that is to be staged.
+    Deploy { release: SignedManifest },
+    /// A release that the host is to hold already.
+    Rollback { version: Version },
+}
+
+/// The manifest's exact text, and its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedManifest {
+    pub manifest: String,
+    pub signature: String,
+}
+
+/// Why traffic moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SwitchReason {
+    Deploy,
+    /// Somebody asked for an earlier release: the one that is left is marked bad.
+    Rollback,
+    /// The rollout failed on another host: nothing is said about the release that is left.
+    Return,
+}
+
+/// From the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case")]
+pub enum FromAgent {
+    Hello(Hello),
+    /// The order is written down as this operation.
+    Begun {
+        operation: u64,
+    },
+    Event(Event),
+    Ask(Ask),
+    Reply(Box<Reply>),
+    #[serde(other)]
+    Unknown,
+}
+
+/// What happens on the host while an order is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub step: String,
+    pub state: StepState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// How a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    Begun,
+    Done,
+    /// There was nothing to do.
+    Unchanged,
+    Failed,
+    /// A line of a step's output, or a remark.
+    Note,
+    #[serde(other)]
+    Unknown,
+}
+
+/// Data that the agent lacks. The controller answers with data frames and [`ToAgent::End`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// The rendered tree, as one zstd frame.
+    Tree,
+    /// The content of these entries of the tree, one after the other in the tree's order, as one
+    /// zstd frame. `wanted` holds pairs: the first entry and how many.
+    Contents { wanted: Vec<(u64, u64)>, bytes: u64 },
+    #[serde(other)]
+    Unknown,
+}
+
+/// The end of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    Status {
+        apps: Vec<AppStatus>,
+    },
+    Locked,
+    Unlocked,
+    /// No problems means ready.
+    Preflight {
+        problems: Vec<Problem>,
+        /// Whether the release is there already.
+        staged: bool,
+        live: Option<Version>,
+    },
+    Staged {
+        /// Whether the release was there already.
+        unchanged: bool,
+        received: u64,
+    },
+    Migrated {
+        /// Whether there was nothing to run, or it had run already.
+        unchanged: bool,
+    },
+    Switched(Switched),
+    /// Nothing was changed.
+    Refused {
+        problems: Vec<Problem>,
+    },
+    Failed(Failed),
+    #[serde(other)]
+    Unknown,
+}
+
+/// Traffic is on `version`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switched {
+    pub version: Version,
+    pub previous: Option<Version>,
+    /// Whether it served already.
+    pub unchanged: bool,
+    /// From the order to the last link.
+    pub milliseconds: u64,
+    /// What differs from when the release last served, or should be known.
+    pub remarks: Vec<String>,
+}
+
+/// Something that has to be mended first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub what: String,
+    /// What to do.
+    pub next: String,
+}
+
+/// An order that was begun and did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    pub what: String,
+    /// What to do.
+    pub next: String,
+    /// What serves now.
+    pub live: Option<Version>,
+    /// The last lines of the failed unit's log.
+    pub log: Vec<String>,
+    /// What the last health probe saw.
+    pub probe: Option<String>,
+    /// Whether it ended because it was cancelled.
+    pub cancelled: bool,
+}
+
+/// An app on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppStatus {
+    pub app: AppName,
+    /// What serves.
+    pub version: Option<Version>,
+    /// What `rollback` would go to.
+    pub previous: Option<Version>,
+    pub slot: Option<Slot>,
+    /// What the live slot's own socket answers now; nothing where nothing serves.
+    pub healthy: Option<bool>,
+    pub releases: Vec<ReleaseStatus>,
+    /// Since when `version` serves.
+    pub since: Option<Timestamp>,
+    /// The newest operation.
+    pub last: Option<OperationStatus>,
+    /// Who holds the lock, in words.
+    pub locked_by: Option<String>,
+}
+
+/// One of the two places where a release runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slot {
+    Blue,
+    Green,
+}
+
+/// A release on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseStatus {
+    pub version: Version,
+    pub commit: String,
+    pub signer: String,
+    pub bytes: u64,
+    pub staged: Timestamp,
+    pub state: ReleaseState,
+}
+
+/// How a release stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseState {
+    /// It serves.
+    Live,
+    /// It served until just now and still runs.
+    Warm,
+    /// It served and was found good.
+    Good,
+    /// It did not become healthy, or was rolled back from.
+    Bad,
+    /// It is ready and has not served.
+    Staged,
+    #[serde(other)]
+    Unknown,
+}
+
+/// An operation, as the host's history has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationStatus {
+    pub id: u64,
+    pub verb: String,
+    pub version: Option<Version>,
+    pub who: String,
+    pub begun: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub outcome: Outcome,
+    /// In words, where there is more to say.
+    pub message: Option<String>,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Running,
+    Done,
+    Unchanged,
+    Refused,
+    Failed,
+    /// The agent was stopped in the middle; at its next start it took the operation back.
+    TakenBack,
+    #[serde(other)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::codec::Frame;
+
+    #[test]
+    fn words_of_a_newer_peer_are_unknown_and_not_an_error() {
+        let message = |json: &str| Frame::Control(json.as_bytes().to_vec());
+        let order: ToAgent = message(r#"{"message":"order","order":"dance","steps":3}"#)
+            .parse()
+            .unwrap();
+        assert_eq!(order, ToAgent::Order(Order::Unknown));
+        let news: FromAgent = message(r#"{"message":"fanfare"}"#).parse().unwrap();
+        assert_eq!(news, FromAgent::Unknown);
+        let reply: FromAgent = message(r#"{"message":"reply","reply":"moved"}"#)
+            .parse()
+            .unwrap();
+        assert_eq!(reply, FromAgent::Reply(Box::new(Reply::Unknown)));
+    }
+
+    #[test]
+    fn an_order_reads_as_it_was_written() {
+        let order = ToAgent::Order(Order::Switch {
+            app: AppName::new("cortico").unwrap(),
+            version: Version::new(1, 4, 0),
+            why: SwitchReason::Deploy,
+        });
+        let frame = Frame::message(&order).unwrap();
+        assert_eq!(
+            frame,
+            Frame::Control(
+                br#"{"message":"order","order":"switch","app":"cortico","version":"1.4.0","why":"deploy"}"#
+                    .to_vec()
+            )
+        );
+        assert_eq!(frame.parse::<ToAgent>().unwrap(), order);
+    }
+}
