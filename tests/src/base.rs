@@ -1,0 +1,256 @@
+//! The Debian userland that all hosts of a kind share read-only, made once with debootstrap.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs::File, process};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::{process as program, say};
+
+const SUITE: &str = "bookworm";
+const FALLBACK_MIRROR: &str = "http://mirror.invalid/debian";
+const LOCAL_AUTHORITIES: &str = "/usr/local/share/ca-certificates";
+/// Raise it when what `finish` does changes: it is part of every base's name.
+const RECIPE: u32 = 1;
+
+/// What a host has before anybody does anything to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Ready for an agent: nginx, Python, SQLite.
+    Serving,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+        }
+    }
+
+    fn packages(self) -> Vec<&'static str> {
+        let mut packages = vec![
+            "systemd",
+            "systemd-sysv",
+            "dbus",
+            "openssh-server",
+            "sudo",
+            "iproute2",
+            "ca-certificates",
+            "procps",
+        ];
+        match self {
+            Self::Serving => packages.extend([
+                "nginx",
+                "python3",
+                "python3-venv",
+                "sqlite3",
+                "curl",
+                "rsync",
+                "iputils-ping",
+            ]),
+        }
+        packages
+    }
+}
+
+/// Why a base could not be made.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// debootstrap failed.
+    #[error("could not make the hosts' Debian from {mirror}; is that mirror reachable?")]
+    Debootstrap {
+        /// Where packages were to come from.
+        mirror: String,
+        /// What debootstrap said.
+        #[source]
+        source: program::Error,
+    },
+    /// The finishing touches inside the new userland failed.
+    #[error("could not finish the hosts' Debian")]
+    Finish(#[source] program::Error),
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+/// The folder of a finished base; made now if this machine has none of this content yet.
+pub fn ready(kind: Kind, cache: &Path) -> Result<PathBuf, Error> {
+    let mirror = mirror();
+    let key = key(kind, &mirror);
+    let bases = cache.join("bases");
+    let finished = bases.join(&key);
+    if finished.is_dir() {
+        return Ok(finished);
+    }
+    fs_err::create_dir_all(&bases)?;
+    let lock = File::create(bases.join(format!("{key}.lock")))?;
+    lock.lock()?;
+    if finished.is_dir() {
+        return Ok(finished);
+    }
+    clear_unfinished(&bases, &key)?;
+    say::step(&format!(
+        "Making the hosts' Debian ({}), once: about a minute",
+        kind.name()
+    ));
+    say::line(&format!("from {mirror} into {}", finished.display()));
+    let unfinished = bases.join(format!("{key}.{}.part", process::id()));
+    debootstrap(kind, &mirror, &unfinished)?;
+    finish(&unfinished)?;
+    fs_err::rename(&unfinished, &finished)?;
+    Ok(finished)
+}
+
+/// debootstrap mounts things inside its target; in its own mount namespace a crash leaves none.
+fn debootstrap(kind: Kind, mirror: &str, target: &Path) -> Result<(), Error> {
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "debootstrap",
+        "--variant=minbase",
+    ]);
+    command.arg(format!("--include={}", kind.packages().join(",")));
+    command.arg(SUITE).arg(target).arg(mirror);
+    program::run(&mut command).map_err(|source| Error::Debootstrap {
+        mirror: mirror.to_owned(),
+        source,
+    })?;
+    Ok(())
+}
+
+fn finish(root: &Path) -> Result<(), Error> {
+    // A public userland shared by all hosts must hold nothing that tells one host from another.
+    for entry in fs_err::read_dir(root.join("etc/ssh"))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("ssh_host_") {
+            fs_err::remove_file(entry.path())?;
+        }
+    }
+    fs_err::write(root.join("etc/machine-id"), "")?;
+    for default_site in [
+        "etc/nginx/sites-enabled/default",
+        "etc/resolv.conf",
+        "etc/hostname",
+    ] {
+        let path = root.join(default_site);
+        if path.symlink_metadata().is_ok() {
+            fs_err::remove_file(path)?;
+        }
+    }
+    for noise in ["apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer"] {
+        let path = root.join("etc/systemd/system").join(noise);
+        if path.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink("/dev/null", path)?;
+        }
+    }
+    let authorities = root.join(LOCAL_AUTHORITIES.trim_start_matches('/'));
+    fs_err::create_dir_all(&authorities)?;
+    for (name, content) in local_authorities() {
+        let path = authorities.join(name);
+        fs_err::write(&path, content)?;
+        fs_err::set_permissions(&path, PermissionsExt::from_mode(0o644))?;
+    }
+    let script = "update-ca-certificates && apt-get clean";
+    program::run(Command::new("chroot").arg(root).args(["sh", "-c", script]))
+        .map_err(Error::Finish)?;
+    Ok(())
+}
+
+fn clear_unfinished(bases: &Path, key: &str) -> Result<(), Error> {
+    for entry in fs_err::read_dir(bases)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(key) && name.ends_with(".part") {
+            fs_err::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn key(kind: Kind, mirror: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(format!("{RECIPE} {SUITE} {mirror} {:?}", kind.packages()));
+    for (name, content) in local_authorities() {
+        digest.update(name);
+        digest.update(content);
+    }
+    let digest = digest.finalize();
+    let short: String = digest[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}-{short}", kind.name())
+}
+
+/// Certificate authorities that this machine's owner added: the hosts reach the same registries.
+fn local_authorities() -> Vec<(String, Vec<u8>)> {
+    let Ok(entries) = fs_err::read_dir(LOCAL_AUTHORITIES) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == "crt")
+        })
+        .filter_map(|entry| {
+            let content = fs_err::read(entry.path()).ok()?;
+            Some((entry.file_name().to_string_lossy().into_owned(), content))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// The mirror that this machine's own apt uses for Debian 12, else Debian's.
+fn mirror() -> String {
+    let mut command = Command::new("apt-get");
+    command.args([
+        "indextargets",
+        "--format",
+        "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+    ]);
+    command.arg("Created-By: Packages");
+    let targets = program::run(&mut command).unwrap_or_default();
+    mirror_in(&targets).unwrap_or(FALLBACK_MIRROR).to_owned()
+}
+
+fn mirror_in(targets: &str) -> Option<&str> {
+    targets.lines().find_map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            [uri, SUITE, "main"] => Some(uri.trim_end_matches('/')),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_mirror_from_the_machines_sources() {
+        let targets = "http://a.example/debian/ bookworm-updates main\n\
+                       http://b.example/debian/ bookworm contrib\n\
+                       http://c.example/debian/ bookworm main\n";
+        assert_eq!(mirror_in(targets), Some("http://c.example/debian"));
+        assert_eq!(mirror_in("http://u.example/ubuntu/ noble main\n"), None);
+    }
+
+    #[test]
+    fn another_mirror_is_another_base() {
+        assert_ne!(
+            key(Kind::Serving, "http://a"),
+            key(Kind::Serving, "http://b")
+        );
+    }
+}

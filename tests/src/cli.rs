@@ -1,0 +1,179 @@
+//! The lab's command line.
+
+use std::process::ExitCode;
+
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use thiserror::Error;
+
+use crate::{commands, say};
+
+const HELP: &str = "\
+The lab of Longshore: real Debian hosts on this machine.
+
+  cargo lab up N [--without-agent]   boot N hosts (needs root or passwordless sudo)
+  cargo lab ssh HOST [COMMAND...]    log in to a host as root
+  cargo lab down                     take the hosts down and clear everything
+
+LONGSHORE_LAB=name gives a lab of its own, beside others.
+LONGSHORE_LAB_CACHE (default /var/cache/longshore-lab) holds what all labs share.
+LONGSHORE_LAB_FOLDER (default /var/lib/longshore-lab) holds the labs.
+";
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The text above.
+    Help,
+    /// Boot hosts.
+    Up {
+        /// How many.
+        hosts: usize,
+        /// With the agent installed.
+        agent: bool,
+    },
+    /// Log in.
+    Ssh {
+        /// Where.
+        host: String,
+        /// What to run; nothing gives a shell.
+        command: Vec<String>,
+    },
+    /// Clear everything.
+    Down,
+}
+
+/// A command line that means nothing.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Not an order.
+    #[error("{0:?} is no order of the lab; see `cargo lab --help`")]
+    Unknown(String),
+    /// Something is missing.
+    #[error("`cargo lab {0}`: {1} is missing; see `cargo lab --help`")]
+    Missing(&'static str, &'static str),
+    /// Options.
+    #[error(transparent)]
+    Options(#[from] lexopt::Error),
+}
+
+/// Reads the command line, does what it says, and says how it went.
+pub fn main() -> ExitCode {
+    let order = match parse(lexopt::Parser::from_env()) {
+        Ok(order) => order,
+        Err(error) => {
+            say::error(&error);
+            return ExitCode::from(2);
+        }
+    };
+    let done = match order {
+        Order::Help => {
+            say::answer(HELP);
+            Ok(ExitCode::SUCCESS)
+        }
+        Order::Up { hosts, agent } => commands::up::run(hosts, agent),
+        Order::Ssh { host, command } => commands::ssh::run(&host, &command),
+        Order::Down => commands::down::run(),
+    };
+    done.unwrap_or_else(|error| {
+        say::error(error.as_ref());
+        ExitCode::FAILURE
+    })
+}
+
+fn parse(mut parser: lexopt::Parser) -> Result<Order, Error> {
+    let verb = match parser.next()? {
+        None | Some(Short('h') | Long("help")) => return Ok(Order::Help),
+        Some(Value(verb)) => verb.string()?,
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match verb.as_str() {
+        "help" => Ok(Order::Help),
+        "up" => parse_up(parser),
+        "ssh" => {
+            let mut words = rest(&mut parser)?;
+            if words.is_empty() {
+                return Err(Error::Missing("ssh", "the host"));
+            }
+            let host = words.remove(0);
+            Ok(Order::Ssh {
+                host,
+                command: words,
+            })
+        }
+        "down" => nothing_more(parser, Order::Down),
+        other => Err(Error::Unknown(other.to_owned())),
+    }
+}
+
+fn parse_up(mut parser: lexopt::Parser) -> Result<Order, Error> {
+    let (mut hosts, mut agent) = (None, true);
+    while let Some(word) = parser.next()? {
+        match word {
+            Long("without-agent") => agent = false,
+            Value(value) if hosts.is_none() => hosts = Some(value.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let hosts = hosts.ok_or(Error::Missing("up", "the number of hosts"))?;
+    Ok(Order::Up { hosts, agent })
+}
+
+/// Everything that follows, options too: it belongs to another program.
+fn rest(parser: &mut lexopt::Parser) -> Result<Vec<String>, Error> {
+    Ok(parser
+        .raw_args()?
+        .map(ValueExt::string)
+        .collect::<Result<_, _>>()?)
+}
+
+fn nothing_more(mut parser: lexopt::Parser, order: Order) -> Result<Order, Error> {
+    match parser.next()? {
+        None => Ok(order),
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<Order, Error> {
+        parse(lexopt::Parser::from_args(words))
+    }
+
+    #[test]
+    fn orders_are_read() {
+        assert_eq!(
+            read(&["up", "3"]).unwrap(),
+            Order::Up {
+                hosts: 3,
+                agent: true
+            }
+        );
+        let bare = Order::Up {
+            hosts: 1,
+            agent: false,
+        };
+        assert_eq!(read(&["up", "--without-agent", "1"]).unwrap(), bare);
+        assert_eq!(read(&[]).unwrap(), Order::Help);
+        let ls = Order::Ssh {
+            host: "web-1".into(),
+            command: vec!["ls".into(), "-l".into()],
+        };
+        assert_eq!(read(&["ssh", "web-1", "ls", "-l"]).unwrap(), ls);
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused() {
+        for words in [
+            &["fly"][..],
+            &["up"],
+            &["up", "x"],
+            &["down", "now"],
+            &["ssh"],
+            &["-x"],
+        ] {
+            assert!(read(words).is_err(), "{words:?}");
+        }
+    }
+}

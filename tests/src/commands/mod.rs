@@ -1,0 +1,11 @@
+//! What the lab does when it is told to: one file for each order.
+
+pub mod down;
+pub mod ssh;
+pub mod up;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// How an order ended: an error is printed with all its causes, and nobody tells them apart.
+pub type Done = Result<ExitCode, Box<dyn Error>>;
