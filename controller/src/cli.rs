@@ -1,0 +1,209 @@
+//! The command line as a tree of types, and the way from arguments to an exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::commands;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit_code::Exit;
+use crate::report::ResultLine;
+use crate::ui::{self, Ui};
+
+/// Ships signed releases to plain servers over SSH.
+///
+/// Longshore pushes a signed tarball to an agent on each host, starts the new release beside the
+/// old one, and moves traffic when it is healthy. Nothing but SSH is opened.
+#[derive(Debug, Parser)]
+#[command(
+    name = "longshore",
+    version,
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "\
+Exit codes:
+  0    done (with --skip-offline: on every host that could be reached)
+  1    failed, and every host serves what it served before
+  2    usage or configuration; nothing was connected
+  3    failed, and the fleet is mixed: the output says which host serves what
+  4    refused: preflight, lock, signature, policy
+  130  interrupted; how to go on is printed
+
+Examples:
+  longshore build --version 1.4.0
+  longshore deploy staging --release dist/cortico-1.4.0.tar.gz
+  longshore status production
+  longshore rollback production"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What every verb understands, before or after the verb.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GlobalArgs {
+    /// The inventory; else inventory.toml in this folder or a parent
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "LONGSHORE_INVENTORY",
+        hide_env_values = true
+    )]
+    pub(crate) inventory: Option<PathBuf>,
+
+    /// The app; else that of the longshore.toml here, else the environment's only one
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+
+    /// One JSON object a line on standard output; words for people go to standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Answer yes to every question; without a terminal nothing is asked anyway
+    #[arg(long, short = 'y', global = true)]
+    pub(crate) yes: bool,
+
+    /// Say more about what happens; -vv shows the SSH library's own words too
+    #[arg(long, short = 'v', global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Build(commands::build::BuildArgs),
+    Deploy(commands::deploy::DeployArgs),
+    Rollback(commands::rollback::RollbackArgs),
+    Status(commands::status::StatusArgs),
+    Releases(commands::releases::ReleasesArgs),
+    Version(commands::version::VersionArgs),
+}
+
+impl Verb {
+    fn name(&self) -> &'static str {
+        match self {
+            Verb::Build(_) => "build",
+            Verb::Deploy(_) => "deploy",
+            Verb::Rollback(_) => "rollback",
+            Verb::Status(_) => "status",
+            Verb::Releases(_) => "releases",
+            Verb::Version(_) => "version",
+        }
+    }
+}
+
+/// Runs the program: arguments in, exit code out.
+pub fn main_impl() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ui::clap_message(&error).into(),
+    };
+    start_logging(cli.global.verbose);
+    let context = Context::new(Ui::new(cli.global.json), cli.global);
+    let verb = cli.verb.name();
+    let exit = match run(cli.verb, &context) {
+        Ok(exit) => exit,
+        Err(error) => {
+            context.ui.error(&error);
+            let line = ResultLine::of_error(verb, &error);
+            context.ui.machine(&line.to_json());
+            error.kind().exit()
+        }
+    };
+    exit.into()
+}
+
+fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        CommandError::failed("cannot start the threads that talk to hosts").caused_by(error)
+    })?;
+    let exit = match verb {
+        Verb::Build(args) => commands::build::run(&args, context),
+        Verb::Deploy(args) => runtime.block_on(commands::deploy::run(&args, context)),
+        Verb::Rollback(args) => runtime.block_on(commands::rollback::run(&args, context)),
+        Verb::Status(args) => runtime.block_on(commands::status::run(&args, context)),
+        Verb::Releases(args) => runtime.block_on(commands::releases::run(&args, context)),
+        Verb::Version(args) => commands::version::run(&args, context),
+    };
+    // A name lookup that never answers must not hold up the end of the program.
+    runtime.shutdown_background();
+    exit
+}
+
+fn start_logging(verbose: u8) {
+    let default = match verbose {
+        0 => "error,russh=off",
+        1 => "longshore=debug,russh=off",
+        _ => "longshore=trace,russh=debug",
+    };
+    let filter =
+        EnvFilter::try_from_env("LONGSHORE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    // A second start in one process (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_may_follow_the_verb() {
+        let cli = Cli::try_parse_from([
+            "longshore",
+            "status",
+            "staging",
+            "--json",
+            "--on",
+            "@web",
+            "--on",
+            "db-*",
+            "-v",
+        ])
+        .unwrap();
+        assert!(cli.global.json);
+        assert_eq!(cli.global.verbose, 1);
+        let Verb::Status(status) = cli.verb else {
+            panic!("not status")
+        };
+        assert_eq!(status.hosts.on, ["@web", "db-*"]);
+    }
+
+    #[test]
+    fn usage_errors_are_exit_2_and_help_is_exit_0() {
+        let code = |words: &[&str]| Cli::try_parse_from(words).unwrap_err().exit_code();
+        assert_eq!(code(&["longshore", "deploy"]), 2);
+        assert_eq!(code(&["longshore", "deplyo", "x"]), 2);
+        assert_eq!(
+            code(&[
+                "longshore",
+                "deploy",
+                "x",
+                "--ref",
+                "a",
+                "--version",
+                "1.0.0"
+            ]),
+            2
+        );
+        assert_eq!(code(&["longshore", "deploy", "-h"]), 0);
+    }
+}

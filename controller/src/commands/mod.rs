@@ -1,0 +1,9 @@
+//! The verbs, one file each: its arguments and one function that runs it.
+
+pub(crate) mod build;
+pub(crate) mod deploy;
+pub(crate) mod host_args;
+pub(crate) mod releases;
+pub(crate) mod rollback;
+pub(crate) mod status;
+pub(crate) mod version;

@@ -1,0 +1,40 @@
+//! `longshore rollback ENV [VERSION]`: back to a release that has served before.
+
+use clap::Args;
+
+use super::host_args::HostArgs;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit_code::Exit;
+
+/// Go back to the release that served before
+///
+/// Takes the newest good release that served before the live one, or VERSION if given, with the
+/// same health check as a deployment. A slot that is still warm takes over at once. The release
+/// that was left is marked on the hosts.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  longshore rollback production
+  longshore rollback production 1.3.9
+  longshore rollback production --on cortico-2")]
+pub(crate) struct RollbackArgs {
+    /// The environment, as the inventory calls it
+    #[arg(value_name = "ENV")]
+    pub(crate) environment: String,
+
+    /// The release to go back to; it must still be on the hosts
+    #[arg(value_name = "VERSION")]
+    pub(crate) version: Option<semver::Version>,
+
+    #[command(flatten)]
+    pub(crate) hosts: HostArgs,
+}
+
+pub(crate) async fn run(args: &RollbackArgs, context: &Context) -> Result<Exit, CommandError> {
+    let inventory = context.inventory()?;
+    let environment = inventory.environment(&args.environment)?;
+    let app = context.app(environment)?;
+    let _hosts = crate::context::hosts_of_app(environment, app, &args.hosts.selection())?;
+    Err(CommandError::failed("not yet"))
+}

@@ -1,0 +1,84 @@
+//! What a command works with: where it prints, what was asked for, and the files that say the rest.
+
+use std::env;
+use std::path::PathBuf;
+
+use longshore_shared::app_file::AppFile;
+
+use crate::cli::GlobalArgs;
+use crate::error::CommandError;
+use crate::inventory::{self, Environment, EnvironmentApp, Host, HostSelection, Inventory};
+use crate::toml_file;
+use crate::ui::Ui;
+
+/// The file at the root of an app's repository.
+pub(crate) const APP_FILE: &str = "longshore.toml";
+
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) ui: Ui,
+    pub(crate) global: GlobalArgs,
+}
+
+impl Context {
+    pub(crate) fn new(ui: Ui, global: GlobalArgs) -> Self {
+        Context { ui, global }
+    }
+
+    pub(crate) fn folder(&self) -> Result<PathBuf, CommandError> {
+        env::current_dir().map_err(|error| {
+            CommandError::configuration("cannot tell which folder this is").caused_by(error)
+        })
+    }
+
+    pub(crate) fn inventory(&self) -> Result<Inventory, CommandError> {
+        let path = inventory::locate(self.global.inventory.as_deref(), &self.folder()?)?;
+        Ok(Inventory::read(&path)?)
+    }
+
+    /// The app file of this folder's repository, if this is one.
+    pub(crate) fn app_file(&self) -> Result<Option<(PathBuf, AppFile)>, CommandError> {
+        let Some(path) = inventory::find_upwards(&self.folder()?, APP_FILE) else {
+            return Ok(None);
+        };
+        let file: AppFile = toml_file::read(&path)?;
+        file.check().map_err(|error| {
+            CommandError::configuration(format!("{} is not right", path.display())).caused_by(error)
+        })?;
+        Ok(Some((path, file)))
+    }
+
+    /// The app that a verb is about: `--app`, else the app file here, else the only one there is.
+    pub(crate) fn app<'a>(
+        &self,
+        environment: &'a Environment,
+    ) -> Result<&'a EnvironmentApp, CommandError> {
+        if let Some(name) = &self.global.app {
+            return Ok(environment.app(name)?);
+        }
+        match self.app_file()? {
+            Some((_, file)) => Ok(environment.app(file.app.name.as_str())?),
+            None => Ok(environment.only_app()?),
+        }
+    }
+
+    /// The app if the person or the folder names one; `None` means all of the environment's.
+    pub(crate) fn app_if_named<'a>(
+        &self,
+        environment: &'a Environment,
+    ) -> Result<Option<&'a EnvironmentApp>, CommandError> {
+        match &self.global.app {
+            Some(name) => Ok(Some(environment.app(name)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The chosen hosts that carry `app`.
+pub(crate) fn hosts_of_app<'a>(
+    environment: &'a Environment,
+    app: &EnvironmentApp,
+    selection: &HostSelection,
+) -> Result<Vec<&'a Host>, CommandError> {
+    Ok(selection.choose(environment, |host| app.hosts.contains(&host.name))?)
+}

@@ -1,0 +1,51 @@
+//! What the exit code of a command means: the table of the command line's contract.
+
+use std::process::ExitCode;
+
+/// How a command ended, for scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done; with `--skip-offline`, on every host that could be reached.
+    Done = 0,
+    /// Failed, and every host serves what it served before, or went back to it.
+    Failed = 1,
+    /// Wrong usage or configuration; nothing was connected.
+    Usage = 2,
+    /// Failed, and the fleet is mixed: the output says which host serves what.
+    Mixed = 3,
+    /// Refused: preflight, lock, signature, policy, window, approval.
+    Refused = 4,
+    /// Interrupted; the lock is released, and how to go on is printed.
+    Interrupted = 130,
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn the_codes_are_those_of_the_contract() {
+        let codes = [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Mixed,
+            Exit::Refused,
+            Exit::Interrupted,
+        ];
+        assert_eq!(codes.map(Exit::code), [0, 1, 2, 3, 4, 130]);
+    }
+}

@@ -1,0 +1,264 @@
+//! From the file as written to an inventory that can be trusted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use longshore_shared::name::{AppName, EnvironmentName, HostName};
+use russh::keys::PublicKey;
+use toml::Spanned;
+
+use super::file::{AppFile, EnvironmentFile, HostFile, InventoryFile, PersonFile};
+use super::{Address, Environment, EnvironmentApp, Host, HostPattern, Inventory, Person};
+use crate::did_you_mean;
+use crate::toml_file::{Complaint, SourceText};
+
+pub(super) fn check(source: &SourceText, file: InventoryFile) -> Result<Inventory, Complaint> {
+    let checker = Checker { source };
+    let mut environments = BTreeMap::new();
+    // One address is one server: two names for it would be deployed to twice at once.
+    let mut addresses = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    for (key, environment) in file.environments {
+        let name = EnvironmentName::new(key.as_ref().as_str())
+            .map_err(|error| checker.wrong(key.span(), error.to_string()))?;
+        let environment =
+            checker.environment(name.clone(), environment, &mut names, &mut addresses)?;
+        environments.insert(name, environment);
+    }
+    let people = file
+        .people
+        .into_iter()
+        .map(|(name, person)| Ok((name, checker.person(person)?)))
+        .collect::<Result<_, Complaint>>()?;
+    Ok(Inventory {
+        path: source.path().to_owned(),
+        signers: file.fleet.signers,
+        people,
+        environments,
+    })
+}
+
+struct Checker<'a> {
+    source: &'a SourceText,
+}
+
+impl Checker<'_> {
+    fn wrong(&self, span: Range<usize>, what: impl Into<String>) -> Complaint {
+        self.source.complain(span, what, None)
+    }
+
+    fn environment(
+        &self,
+        name: EnvironmentName,
+        file: EnvironmentFile,
+        names: &mut BTreeMap<HostName, EnvironmentName>,
+        addresses: &mut BTreeMap<Address, HostName>,
+    ) -> Result<Environment, Complaint> {
+        let mut hosts: Vec<Host> = Vec::new();
+        for host in file.hosts {
+            let (name_span, address_span) = (host.name.span(), host.address.span());
+            let host = self.host(host)?;
+            if let Some(other) = names.insert(host.name.clone(), name.clone()) {
+                let what = if other == name {
+                    format!("host `{}` is there twice", host.name)
+                } else {
+                    format!("host `{}` is already in environment `{other}`", host.name)
+                };
+                return Err(self.wrong(name_span, what));
+            }
+            if let Some(other) = addresses.insert(host.address.clone(), host.name.clone()) {
+                return Err(self.wrong(
+                    address_span,
+                    format!(
+                        "`{}` is already the address of host `{other}`",
+                        host.address
+                    ),
+                ));
+            }
+            hosts.push(host);
+        }
+        let mut apps = BTreeMap::new();
+        for (key, app) in file.apps {
+            let app_name = AppName::new(key.as_ref().as_str())
+                .map_err(|error| self.wrong(key.span(), error.to_string()))?;
+            let app = self.app(app_name.clone(), key.span(), app, &hosts)?;
+            apps.insert(app_name, app);
+        }
+        Ok(Environment { name, hosts, apps })
+    }
+
+    fn host(&self, file: HostFile) -> Result<Host, Complaint> {
+        let name = HostName::new(file.name.as_ref().as_str())
+            .map_err(|error| self.wrong(file.name.span(), error.to_string()))?;
+        let mut address: Address = file
+            .address
+            .as_ref()
+            .parse()
+            .map_err(|error| self.wrong(file.address.span(), format!("{error}")))?;
+        if let Some(port) = file.port {
+            let span = port.span();
+            match (port.into_inner(), address.port()) {
+                (0, _) => return Err(self.wrong(span, "`0` is not a port between 1 and 65535")),
+                (port, Some(other)) if port != other => {
+                    let what = format!("the address says port {other} already");
+                    return Err(self.wrong(span, what));
+                }
+                (port, _) => address = address.with_port(port),
+            }
+        }
+        let mut roles = Vec::new();
+        for role in file.roles {
+            let text = role.as_ref();
+            if !is_word(text) {
+                let what =
+                    format!("`{text}` is not a role: use a-z, 0-9, `-` and `_`, without `@`");
+                return Err(self.wrong(role.span(), what));
+            }
+            roles.push(role.into_inner());
+        }
+        let host_keys = match file.host_key {
+            None => Vec::new(),
+            Some(keys) => {
+                let span = keys.span();
+                let keys = keys.into_inner().0;
+                if keys.is_empty() {
+                    return Err(
+                        self.wrong(span, "`host_key` pins nothing: leave it out or give a key")
+                    );
+                }
+                keys.iter()
+                    .map(|key| self.public_key(key, span.clone()))
+                    .collect::<Result<_, _>>()?
+            }
+        };
+        let user = match file.user {
+            Some(user) if !is_user(user.as_ref()) => {
+                let what = format!("`{}` is not a user name", user.as_ref());
+                return Err(self.wrong(user.span(), what));
+            }
+            user => user.map(Spanned::into_inner),
+        };
+        Ok(Host {
+            name,
+            address,
+            user,
+            roles,
+            host_keys,
+        })
+    }
+
+    fn app(
+        &self,
+        name: AppName,
+        key: Range<usize>,
+        file: AppFile,
+        hosts: &[Host],
+    ) -> Result<EnvironmentApp, Complaint> {
+        if file.hosts.is_empty() {
+            return Err(self.wrong(
+                key,
+                format!("app `{name}` lives on no host: give it some in `hosts`"),
+            ));
+        }
+        let mut chosen = BTreeSet::new();
+        for entry in &file.hosts {
+            let pattern = HostPattern::new(entry.as_ref());
+            let before = chosen.len();
+            let mut matched = false;
+            for (index, host) in hosts.iter().enumerate() {
+                if pattern.matches(host.name.as_str(), host.roles.iter().map(String::as_str)) {
+                    matched = true;
+                    chosen.insert(index);
+                }
+            }
+            if !matched {
+                debug_assert_eq!(before, chosen.len());
+                let known = known_words(hosts);
+                let meant = did_you_mean::nearest(entry.as_ref(), known.iter().map(String::as_str));
+                let mut what = format!("`{pattern}` is no host or role of this environment");
+                if meant.is_none() && !known.is_empty() {
+                    what.push_str("; known here: ");
+                    what.push_str(&known.join(", "));
+                }
+                return Err(self.source.complain(entry.span(), what, meant));
+            }
+        }
+        if let Some(domain) = &file.domain
+            && !is_domain(domain.as_ref())
+        {
+            let what = format!("`{}` is not a domain name", domain.as_ref());
+            return Err(self.wrong(domain.span(), what));
+        }
+        Ok(EnvironmentApp {
+            name,
+            hosts: chosen
+                .iter()
+                .filter_map(|&index| hosts.get(index))
+                .map(|host| host.name.clone())
+                .collect(),
+            domain: file.domain.map(Spanned::into_inner),
+            branch: file.branch,
+        })
+    }
+
+    fn person(&self, file: PersonFile) -> Result<Person, Complaint> {
+        let keys = file
+            .keys
+            .iter()
+            .map(|key| self.public_key(key.as_ref(), key.span()))
+            .collect::<Result<_, _>>()?;
+        Ok(Person {
+            keys,
+            groups: file.groups,
+        })
+    }
+
+    fn public_key(&self, text: &str, span: Range<usize>) -> Result<PublicKey, Complaint> {
+        PublicKey::from_openssh(text.trim()).map_err(|_| {
+            self.wrong(
+                span,
+                "this is not an SSH public key: write it as in a .pub file, \"ssh-ed25519 AAAA…\"",
+            )
+        })
+    }
+}
+
+/// Host names and `@roles` of an environment, for people to choose from.
+pub(super) fn known_words(hosts: &[Host]) -> Vec<String> {
+    let roles: BTreeSet<String> = hosts
+        .iter()
+        .flat_map(|host| host.roles.iter().map(|role| format!("@{role}")))
+        .collect();
+    hosts
+        .iter()
+        .map(|host| host.name.to_string())
+        .chain(roles)
+        .collect()
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 64
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+}
+
+fn is_user(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}

@@ -1,0 +1,206 @@
+//! The inventory: environments, their hosts and which app lives where. Belongs to ops.
+//!
+//! A value of these types has been checked: names are valid, hosts are unique, apps name hosts
+//! that exist, pinned keys can be read.
+
+mod address;
+mod check;
+mod file;
+mod locate;
+mod pattern;
+mod select;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use longshore_shared::name::{AppName, EnvironmentName, HostName};
+use russh::keys::PublicKey;
+use thiserror::Error;
+
+pub use address::{Address, AddressError};
+pub use locate::{LocateError, find_upwards, locate};
+pub use pattern::{HostPattern, glob};
+pub use select::{HostSelection, SelectionError};
+
+use crate::did_you_mean;
+use crate::toml_file::{SourceText, TomlFileError};
+
+/// Everything that `inventory.toml` says.
+#[derive(Debug)]
+pub struct Inventory {
+    path: PathBuf,
+    signers: Option<PathBuf>,
+    people: BTreeMap<String, Person>,
+    environments: BTreeMap<EnvironmentName, Environment>,
+}
+
+/// Somebody who may be given an account on hosts.
+#[derive(Debug)]
+pub struct Person {
+    pub keys: Vec<PublicKey>,
+    pub groups: Vec<String>,
+}
+
+/// One environment: a set of hosts that belong together.
+#[derive(Debug)]
+pub struct Environment {
+    pub name: EnvironmentName,
+    /// In the inventory's order; the first one of an app runs its migrations.
+    pub hosts: Vec<Host>,
+    pub apps: BTreeMap<AppName, EnvironmentApp>,
+}
+
+/// One server.
+#[derive(Debug, Clone)]
+pub struct Host {
+    pub name: HostName,
+    pub address: Address,
+    pub user: Option<String>,
+    pub roles: Vec<String>,
+    /// Pinned keys, the preferred first. Empty means that `known_hosts` decides.
+    pub host_keys: Vec<PublicKey>,
+}
+
+/// Where an app lives in an environment, and how people reach it there.
+#[derive(Debug)]
+pub struct EnvironmentApp {
+    pub name: AppName,
+    /// In the order of the environment's hosts.
+    pub hosts: Vec<HostName>,
+    pub domain: Option<String>,
+    pub branch: Option<String>,
+}
+
+/// A word of the command line that this inventory does not know.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum LookupError {
+    #[error("no environment `{name}` in {}{meant}", path.display())]
+    UnknownEnvironment {
+        name: String,
+        path: PathBuf,
+        meant: String,
+        known: Vec<String>,
+    },
+    #[error("no app `{name}` in environment `{environment}`{meant}")]
+    UnknownApp {
+        name: String,
+        environment: EnvironmentName,
+        meant: String,
+        known: Vec<String>,
+    },
+    #[error("environment `{environment}` has more than one app: say which with --app")]
+    SeveralApps {
+        environment: EnvironmentName,
+        known: Vec<String>,
+    },
+    #[error("environment `{environment}` has no app yet")]
+    NoApps { environment: EnvironmentName },
+}
+
+impl Inventory {
+    /// Reads and checks the file at `path`.
+    pub fn read(path: &Path) -> Result<Self, TomlFileError> {
+        Self::from_source(&SourceText::open(path)?)
+    }
+
+    pub(crate) fn from_source(source: &SourceText) -> Result<Self, TomlFileError> {
+        Ok(check::check(source, source.parse()?)?)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The signers file that bootstrap installs, as a path that can be opened from anywhere.
+    pub fn signers(&self) -> Option<PathBuf> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        self.signers.as_ref().map(|signers| folder.join(signers))
+    }
+
+    pub fn people(&self) -> &BTreeMap<String, Person> {
+        &self.people
+    }
+
+    pub fn environments(&self) -> impl Iterator<Item = &Environment> {
+        self.environments.values()
+    }
+
+    pub fn environment(&self, name: &str) -> Result<&Environment, LookupError> {
+        let found = EnvironmentName::new(name)
+            .ok()
+            .and_then(|name| self.environments.get(&name));
+        found.ok_or_else(|| {
+            let known: Vec<String> = self.environments.keys().map(ToString::to_string).collect();
+            LookupError::UnknownEnvironment {
+                name: name.to_owned(),
+                path: self.path.clone(),
+                meant: did_you_mean::suffix(name, known.iter().map(String::as_str)),
+                known,
+            }
+        })
+    }
+}
+
+impl Environment {
+    pub fn app(&self, name: &str) -> Result<&EnvironmentApp, LookupError> {
+        let found = AppName::new(name)
+            .ok()
+            .and_then(|name| self.apps.get(&name));
+        found.ok_or_else(|| {
+            let known = self.app_names();
+            LookupError::UnknownApp {
+                name: name.to_owned(),
+                environment: self.name.clone(),
+                meant: did_you_mean::suffix(name, known.iter().map(String::as_str)),
+                known,
+            }
+        })
+    }
+
+    /// The app when there is but one to choose from.
+    pub fn only_app(&self) -> Result<&EnvironmentApp, LookupError> {
+        let mut apps = self.apps.values();
+        match (apps.next(), apps.next()) {
+            (Some(app), None) => Ok(app),
+            (None, _) => Err(LookupError::NoApps {
+                environment: self.name.clone(),
+            }),
+            (Some(_), Some(_)) => Err(LookupError::SeveralApps {
+                environment: self.name.clone(),
+                known: self.app_names(),
+            }),
+        }
+    }
+
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == *name)
+    }
+
+    fn app_names(&self) -> Vec<String> {
+        self.apps.keys().map(ToString::to_string).collect()
+    }
+}
+
+impl LookupError {
+    /// What could have been said instead.
+    pub fn hints(&self) -> Vec<String> {
+        let (what, known) = match self {
+            LookupError::UnknownEnvironment { known, .. } => ("environments", known),
+            LookupError::UnknownApp { known, .. } | LookupError::SeveralApps { known, .. } => {
+                ("apps", known)
+            }
+            LookupError::NoApps { environment } => {
+                return vec![format!(
+                    "Add one to the inventory: [environments.{environment}.apps.NAME] with hosts = [\"@web\"]."
+                )];
+            }
+        };
+        if known.is_empty() {
+            vec![format!("The inventory has no {what} yet.")]
+        } else {
+            vec![format!("Known {what}: {}", known.join(", "))]
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The only module that prints. Answers go to standard output; progress, notes and errors to
+//! standard error. With `--json`, standard output carries machine lines alone and everything for
+//! people moves to standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+
+use indicatif::MultiProgress;
+
+use crate::error::CommandError;
+use crate::exit_code::Exit;
+
+/// Where the words of one command go.
+#[derive(Debug)]
+pub struct Ui {
+    json: bool,
+    bars: Option<MultiProgress>,
+    out: Mutex<()>,
+}
+
+impl Ui {
+    pub fn new(json: bool) -> Self {
+        // In a CI log a bar is noise, and "dumb" terminals cannot redraw one.
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let bars = (io::stderr().is_terminal() && !dumb).then(MultiProgress::new);
+        Ui {
+            json,
+            bars,
+            out: Mutex::new(()),
+        }
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The bars of this run, if standard error is a terminal that can redraw lines.
+    pub fn bars(&self) -> Option<&MultiProgress> {
+        self.bars.as_ref()
+    }
+
+    /// A line of the answer that the person asked for.
+    pub fn answer(&self, line: &str) {
+        if self.json {
+            self.note(line);
+        } else {
+            self.write(&mut io::stdout(), line);
+        }
+    }
+
+    /// A line about how the work goes; never part of the answer.
+    pub fn note(&self, line: &str) {
+        self.write(&mut io::stderr(), line);
+    }
+
+    /// One object of `--json`; silent without it.
+    pub fn machine(&self, object: &str) {
+        if self.json {
+            self.write(&mut io::stdout(), object);
+        }
+    }
+
+    /// The error that ends the command: heading, causes, and after a blank line the hints.
+    pub fn error(&self, error: &CommandError) {
+        let mut text = format!("{} {}", heading("error:"), error.message());
+        for cause in error.causes() {
+            text.push_str("\nCaused by: ");
+            text.push_str(&cause);
+        }
+        if !error.all_hints().is_empty() {
+            text.push('\n');
+            for hint in error.all_hints() {
+                text.push('\n');
+                text.push_str(hint);
+            }
+        }
+        self.note(&text);
+    }
+
+    /// A closed pipe (`longshore status | head`) is the reader's choice, so a failed write is not
+    /// an error of the command.
+    fn write(&self, to: &mut dyn Write, line: &str) {
+        let _guard = self.out.lock();
+        let mut print = || {
+            let _ = writeln!(to, "{line}");
+            let _ = to.flush();
+        };
+        match &self.bars {
+            Some(bars) => bars.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+fn heading(word: &str) -> String {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stderr().is_terminal() && !plain {
+        format!("\u{1b}[1;31m{word}\u{1b}[0m")
+    } else {
+        word.to_owned()
+    }
+}
+
+/// What clap has to say: help, or what is wrong with the words that were typed.
+pub fn clap_message(error: &clap::Error) -> Exit {
+    // As for every other line, a closed pipe is the reader's choice.
+    let _ = error.print();
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
+}
