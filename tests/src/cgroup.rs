@@ -136,12 +136,29 @@ impl Cgroup {
 
     /// Kills what is left in it and removes it with all below.
     pub fn remove(&self) -> Result<(), Error> {
-        self.kill()?;
-        if self.path.exists() {
-            remove_folders(&self.path)?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.path.exists() {
+            self.kill()?;
+            match remove_folders(&self.path) {
+                Ok(()) => break,
+                // A process that was about to join when the others were killed.
+                Err(error) if Instant::now() > deadline => return Err(error.into()),
+                Err(_) => thread::sleep(Duration::from_millis(5)),
+            }
         }
         Ok(())
     }
+}
+
+/// Gives back what no lab of this machine needs any more.
+pub fn leave() -> Result<(), Error> {
+    let root = mounted()?;
+    // It stays as long as another lab has a group in it.
+    let empty = fs_err::remove_dir(root.join(GROUP_OF_ALL_LABS)).is_ok();
+    if root == Path::new(OWN_MOUNT) && (empty || !root.join(GROUP_OF_ALL_LABS).exists()) {
+        process::run(Command::new("umount").arg(OWN_MOUNT)).map_err(Error::Mount)?;
+    }
+    Ok(())
 }
 
 /// Only the folders of a cgroup can be removed; its files go with them.

@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output, Stdio, id as process_id};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ use crate::cgroup::{self, Cgroup};
 use crate::keys::Key;
 use crate::process;
 
+/// Counts starts, so that each gets a cgroup of its own.
+static STARTS: AtomicU32 = AtomicU32::new(0);
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const KEEPER: &str = include_str!("keeper.sh");
 const BOOT_PATIENCE: Duration = Duration::from_secs(60);
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
@@ -110,11 +114,14 @@ impl Host {
         for folder in ["upper", "work", "root"] {
             fs_err::create_dir_all(self.folder.join(folder))?;
         }
-        self.group.kill()?;
-        for leaf in ["keeper", "machine"] {
-            self.group.child(leaf).remove()?;
-            self.group.child(leaf).create()?;
-        }
+        self.group.remove()?;
+        let leaf = format!(
+            "keeper-{}-{}",
+            process_id(),
+            STARTS.fetch_add(1, Ordering::Relaxed)
+        );
+        self.group.child(&leaf).create()?;
+        self.group.child("machine").create()?;
         let keeper = self.folder.join("keeper.sh");
         fs_err::write(&keeper, KEEPER)?;
         let console = fs_err::OpenOptions::new()
@@ -130,12 +137,12 @@ impl Host {
         command
             .arg(self.folder.join("work"))
             .arg(self.folder.join("root"));
-        command.arg(cgroup::mounted()?).arg(self.group.relative()?);
+        command
+            .arg(cgroup::mounted()?)
+            .arg(self.group.relative()?)
+            .arg(&leaf);
         command.args([&self.namespace, &self.machine, &self.name]);
-        command.env_clear().env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        );
+        command.env_clear().env("PATH", PATH);
         command.current_dir("/").stdin(Stdio::null());
         let start = |source| Error::Start {
             host: self.name.clone(),
@@ -246,10 +253,7 @@ impl Host {
         command
             .args(["--target", &leader.to_string(), "--wd=/"])
             .args(words);
-        command.env_clear().env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        );
+        command.env_clear().env("PATH", PATH);
         command.env("HOME", "/root").env("LANG", "C.UTF-8");
         Ok(process::output(&mut command)?)
     }

@@ -2,11 +2,14 @@
 # It runs in a mount namespace of its own, so nothing of the host is mounted on the machine, and
 # all of it is gone with the last process, however that dies.
 #
-# keeper.sh LOWER UPPER WORK ROOT HIERARCHY GROUP NETNS MACHINE HOSTNAME
+# keeper.sh LOWER UPPER WORK ROOT HIERARCHY GROUP LEAF NETNS MACHINE HOSTNAME
 set -eu
-lower=$1 upper=$2 work=$3 root=$4 hierarchy=$5 group=$6 netns=$7 machine=$8 hostname=$9
+lower=$1 upper=$2 work=$3 root=$4 hierarchy=$5 group=$6 leaf=$7 netns=$8 machine=$9
+shift 9
+hostname=$1
 
-echo $$ >"$hierarchy/$group/keeper/cgroup.procs"
+# The leaf is new for every start. If the lab was cleared before this line, it is gone, and so are we.
+echo $$ >"$hierarchy/$group/$leaf/cgroup.procs"
 mount -t overlay longshore-lab -o "lowerdir=$lower,upperdir=$upper,workdir=$work" "$root"
 
 # systemd-nspawn decides by what is mounted here. Machines with cgroup v1, alone or beside v2, look
@@ -14,6 +17,9 @@ mount -t overlay longshore-lab -o "lowerdir=$lower,upperdir=$upper,workdir=$work
 if [ "$(stat --file-system --format=%T /sys/fs/cgroup)" != cgroup2fs ]; then
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
 fi
+# What nspawn notes down for other tools would stay behind when the host is killed.
+mkdir -p /run/systemd/nspawn
+mount -t tmpfs -o mode=0755 longshore-lab /run/systemd/nspawn
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 
 while :; do

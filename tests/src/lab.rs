@@ -124,12 +124,12 @@ pub fn claim(place: &Place) -> Result<Claim, Error> {
 
 impl Lab {
     /// Clears whatever an earlier lab of this name left, then boots all hosts side by side.
-    pub fn up(place: &Place, plan: &Plan, _claim: &Claim) -> Result<Self, Error> {
+    pub fn up(place: &Place, plan: &Plan, claim: &Claim) -> Result<Self, Error> {
         let count = u8::try_from(plan.hosts)
             .ok()
             .filter(|count| (1..=200).contains(count));
         let count = count.ok_or(Error::Size(plan.hosts))?;
-        down(place, _claim)?;
+        down(place, claim)?;
         let base = base::ready(Kind::Serving, &place.cache())?;
         let network = {
             // Two labs that start at once must not choose the same network.
@@ -264,25 +264,10 @@ impl Lab {
 pub fn down(place: &Place, _claim: &Claim) -> Result<(), Error> {
     let group = Cgroup::of_lab(place.tag())?;
     group.remove()?;
+    cgroup::leave()?;
     network::clear(place.tag())?;
-    clear_traces_of_nspawn(place)?;
     if place.folder().exists() {
         fs_err::remove_dir_all(place.folder())?;
-    }
-    Ok(())
-}
-
-/// nspawn has no chance to remove these when its host is killed.
-fn clear_traces_of_nspawn(place: &Place) -> Result<(), Error> {
-    let Ok(entries) = fs_err::read_dir("/run/systemd/nspawn/propagate") else {
-        return Ok(());
-    };
-    let ours = format!("longshore-{}-", place.tag());
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&ours) {
-            fs_err::remove_dir_all(entry.path())?;
-        }
     }
     Ok(())
 }
