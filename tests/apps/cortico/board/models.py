@@ -1,0 +1,11 @@
+from django.db import models
+
+
+class Note(models.Model):
+    """A line on the board."""
+
+    text = models.CharField(max_length=200)
+    written = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["written"]
