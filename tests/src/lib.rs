@@ -6,17 +6,21 @@
 
 pub mod accounts;
 pub mod base;
+pub mod binaries;
 pub mod cgroup;
 pub mod cli;
 pub mod commands;
+pub mod controller;
 pub mod host;
 pub mod inventory;
 pub mod keys;
 pub mod lab;
+pub mod load;
 pub mod machine;
 pub mod network;
 pub mod place;
 pub mod privilege;
 pub mod process;
 pub mod provision;
+pub mod sample;
 pub mod say;

@@ -1,0 +1,120 @@
+//! Builds the product as it is shipped: the agent as one static binary, the controller as it is.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::privilege;
+use crate::process;
+use crate::provision::Product;
+
+/// The target whose C library can be linked into the binary. No other toolchain is needed for it.
+const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
+const STATIC_FLAGS: &str =
+    "target.x86_64-unknown-linux-gnu.rustflags=[\"-C\",\"target-feature=+crt-static\"]";
+
+/// Why the binaries could not be built.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// cargo failed, and said why on standard error.
+    #[error("could not build {package}")]
+    Build {
+        /// The package.
+        package: &'static str,
+        /// How cargo ended.
+        #[source]
+        source: process::Error,
+    },
+    /// cargo succeeded and told of no binary.
+    #[error("cargo built {package} and named no binary of it")]
+    NoBinary {
+        /// The package.
+        package: &'static str,
+    },
+}
+
+/// What a lab runs.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    /// `longshore-agent`, static.
+    pub agent: PathBuf,
+    /// `longshore`.
+    pub controller: PathBuf,
+}
+
+impl Binaries {
+    /// Builds both; quick when nothing changed.
+    pub fn build() -> Result<Self, Error> {
+        let agent = build(
+            "longshore-agent",
+            &["--target", STATIC_TARGET, "--config", STATIC_FLAGS],
+        )?;
+        let controller = build("longshore", &[])?;
+        Ok(Self { agent, controller })
+    }
+
+    /// What provisioning installs on a host.
+    pub fn product(&self) -> Product {
+        Product {
+            agent: self.agent.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            units: workspace().join("systemd"),
+        }
+    }
+}
+
+/// The workspace's folder.
+pub fn workspace() -> PathBuf {
+    let lab = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    lab.parent().map(Path::to_path_buf).unwrap_or(lab)
+}
+
+/// A cargo command in the workspace, as the person who called.
+pub fn cargo() -> Command {
+    let program = env::var("CARGO").unwrap_or_else(|_| String::from("cargo"));
+    let mut command = privilege::as_caller(&program);
+    command.current_dir(workspace());
+    command
+}
+
+fn build(package: &'static str, options: &[&str]) -> Result<PathBuf, Error> {
+    let mut command = cargo();
+    command.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--message-format=json-render-diagnostics",
+    ]);
+    command
+        .args(["--package", package])
+        .args(options)
+        .stderr(Stdio::inherit());
+    let messages = process::run(&mut command).map_err(|source| Error::Build { package, source })?;
+    executable(&messages, package).ok_or(Error::NoBinary { package })
+}
+
+/// The binary of this name among cargo's messages.
+pub fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_read_from_cargos_messages() {
+        let messages = "{\"target\":{\"name\":\"x\"},\"executable\":null}\nnoise\n\
+                        {\"target\":{\"name\":\"x\"},\"executable\":\"/t/x\"}\n";
+        assert_eq!(executable(messages, "x"), Some(PathBuf::from("/t/x")));
+        assert_eq!(executable(messages, "y"), None);
+    }
+}
