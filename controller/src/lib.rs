@@ -10,6 +10,7 @@ pub mod did_you_mean;
 pub mod error;
 pub mod exit_code;
 pub mod inventory;
+pub mod release;
 mod report;
 pub mod ssh;
 pub mod terminal_text;

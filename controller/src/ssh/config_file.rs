@@ -16,21 +16,21 @@ const DEEPEST_INCLUDE: usize = 16;
 
 /// What the configuration says about one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostSettings {
-    pub host_name: Option<String>,
-    pub user: Option<String>,
-    pub port: Option<u16>,
-    pub identity_files: Vec<String>,
-    pub identities_only: Option<bool>,
+pub(super) struct HostSettings {
+    pub(super) host_name: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) identity_files: Vec<String>,
+    pub(super) identities_only: Option<bool>,
     /// A socket path, `SSH_AUTH_SOCK`, or `none`.
-    pub identity_agent: Option<String>,
-    pub proxy_jump: Option<String>,
-    pub user_known_hosts_files: Option<Vec<String>>,
-    pub host_key_alias: Option<String>,
-    pub connect_timeout: Option<Duration>,
+    pub(super) identity_agent: Option<String>,
+    pub(super) proxy_jump: Option<String>,
+    pub(super) user_known_hosts_files: Option<Vec<String>>,
+    pub(super) host_key_alias: Option<String>,
+    pub(super) connect_timeout: Option<Duration>,
     proxy_command: Option<(PathBuf, usize)>,
     /// What was passed over, for `-v`.
-    pub notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 #[derive(Debug, Error)]
@@ -55,7 +55,11 @@ pub enum ConfigError {
 }
 
 /// What `alias`, the word that a person would give to `ssh`, means. A missing file says nothing.
-pub fn settings_for(alias: &str, config: &Path, home: &Path) -> Result<HostSettings, ConfigError> {
+pub(super) fn settings_for(
+    alias: &str,
+    config: &Path,
+    home: &Path,
+) -> Result<HostSettings, ConfigError> {
     let mut reader = Reader {
         alias,
         home,

@@ -14,7 +14,7 @@ use crate::inventory::glob;
 
 /// The records of all known hosts files, in order.
 #[derive(Debug, Default)]
-pub struct KnownHosts {
+pub(super) struct KnownHosts {
     records: Vec<Record>,
 }
 
@@ -27,7 +27,7 @@ pub struct Place {
 
 /// What the records say about a key that a host has shown.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     Known,
     /// No record names this host.
     Unknown,
@@ -75,7 +75,7 @@ enum Names {
 
 impl KnownHosts {
     /// Reads all files; one that does not exist holds nothing, one that cannot be read refuses.
-    pub fn read(files: &[PathBuf]) -> Result<Self, KnownHostsError> {
+    pub(super) fn read(files: &[PathBuf]) -> Result<Self, KnownHostsError> {
         let mut known = KnownHosts::default();
         for path in files {
             match fs::read(path) {
@@ -101,7 +101,7 @@ impl KnownHosts {
     }
 
     /// The key types that records hold for this host, in the order of the files.
-    pub fn key_types(&self, host: &str, port: u16) -> Vec<&str> {
+    pub(super) fn key_types(&self, host: &str, port: u16) -> Vec<&str> {
         let name = lookup_name(host, port);
         let mut types = Vec::new();
         for record in &self.records {
@@ -117,7 +117,7 @@ impl KnownHosts {
     }
 
     /// Judges the key, in its wire form, that the host has shown.
-    pub fn judge(&self, host: &str, port: u16, key: &[u8]) -> Verdict {
+    pub(super) fn judge(&self, host: &str, port: u16, key: &[u8]) -> Verdict {
         let name = lookup_name(host, port);
         let mut equal = false;
         let mut other = None;
@@ -146,7 +146,7 @@ impl KnownHosts {
 }
 
 /// The name under which a host is kept: with its port unless that is the usual one.
-pub fn lookup_name(host: &str, port: u16) -> String {
+pub(super) fn lookup_name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     if port == 22 {
         host

@@ -1,0 +1,185 @@
+//! A real SSH server on loopback, in this process, that knows one key and runs nothing: commands
+//! are played by the test.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russh::keys::{Algorithm, PrivateKey, PublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, MethodKind, MethodSet, Preferred, cipher};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the played `longshore-agent connect` does.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Plays {
+    /// Says back what it hears.
+    Echo,
+    /// Writes to standard error and exits.
+    Fails(&'static str, u32),
+    /// The server refuses the command.
+    Denies,
+}
+
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) host_key: PublicKey,
+    /// Signatures and offers that reached user authentication.
+    pub(super) auth_attempts: Arc<AtomicUsize>,
+    pub(super) commands: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Clone)]
+struct Played {
+    user_key: PublicKey,
+    plays: Plays,
+    attempts: Arc<AtomicUsize>,
+    commands: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    pub(super) async fn start(user_key: &PrivateKey, plays: Plays) -> Self {
+        Self::start_with(user_key, plays, &[cipher::AES_256_GCM]).await
+    }
+
+    pub(super) async fn start_with(
+        user_key: &PrivateKey,
+        plays: Plays,
+        ciphers: &'static [cipher::Name],
+    ) -> Self {
+        let host_key = new_key();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shown = host_key.public_key().clone();
+        let config = Arc::new(Config {
+            keys: vec![host_key],
+            methods: MethodSet::from([MethodKind::PublicKey].as_slice()),
+            auth_rejection_time: Duration::from_millis(1),
+            preferred: Preferred {
+                cipher: ciphers.into(),
+                ..Preferred::DEFAULT
+            },
+            ..Config::default()
+        });
+        let played = Played {
+            user_key: user_key.public_key().clone(),
+            plays,
+            attempts: Arc::default(),
+            commands: Arc::default(),
+        };
+        let (auth_attempts, commands) = (played.attempts.clone(), played.commands.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (config, played) = (config.clone(), played.clone());
+                tokio::spawn(async move {
+                    if let Ok(session) = russh::server::run_stream(config, stream, played).await {
+                        drop(session.await);
+                    }
+                });
+            }
+        });
+        Server {
+            address,
+            host_key: shown,
+            auth_attempts,
+            commands,
+        }
+    }
+}
+
+pub(super) fn new_key() -> PrivateKey {
+    PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).unwrap()
+}
+
+impl Handler for Played {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        _user: &str,
+        key: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        Ok(self.decide(key.public_key))
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        _user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, russh::Error> {
+        self.attempts.fetch_add(1, Ordering::SeqCst);
+        Ok(self.decide(key.public_key))
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        reply.accept().await;
+        if matches!(self.plays, Plays::Echo) {
+            tokio::spawn(async move {
+                let (mut read, mut write) = tokio::io::split(channel.into_stream());
+                drop(tokio::io::copy(&mut read, &mut write).await);
+            });
+        }
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _from: &str,
+        _from_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let mut beyond = TcpStream::connect((host, port as u16)).await?;
+        reply.accept().await;
+        tokio::spawn(async move {
+            drop(copy_bidirectional(&mut channel.into_stream(), &mut beyond).await);
+        });
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.commands
+            .lock()
+            .unwrap()
+            .push(String::from_utf8_lossy(command).into_owned());
+        match self.plays {
+            Plays::Echo => session.channel_success(channel),
+            Plays::Denies => session.channel_failure(channel),
+            Plays::Fails(complaint, status) => {
+                session.channel_success(channel)?;
+                session.extended_data(channel, 1, complaint.as_bytes().to_vec())?;
+                session.eof(channel)?;
+                session.exit_status_request(channel, status)?;
+                session.close(channel)
+            }
+        }
+    }
+}
+
+impl Played {
+    fn decide(&self, key: &PublicKey) -> Auth {
+        if key.key_data() == self.user_key.key_data() {
+            Auth::Accept
+        } else {
+            Auth::reject()
+        }
+    }
+}
