@@ -1,1 +1,43 @@
-fn main() {}
+//! Stories told on real hosts. They need root, and run only where `LONGSHORE_LAB_E2E=1` says that
+//! hosts may be booted: `cargo lab test e2e [NAME]`. Everywhere else they are listed as ignored.
+
+mod deployments;
+mod hosts;
+mod stage;
+mod told;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use longshore_lab::gates::MAY_BOOT_HOSTS;
+use longshore_lab::{privilege, say};
+use told::Story;
+
+/// Every story; a new file adds its own here.
+const STORIES: &[&[Story]] = &[hosts::STORIES, deployments::STORIES];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let allowed = std::env::var(MAY_BOOT_HOSTS).is_ok_and(|value| value == "1");
+    let may_run = allowed && privilege::is_root();
+    // A story waits for hosts most of the time, so more of them run than there are processors.
+    arguments.test_threads = arguments.test_threads.or(Some(stage::HOSTS));
+    let trials: Vec<Trial> = STORIES
+        .iter()
+        .flat_map(|file| file.iter())
+        .map(|story| {
+            let tell = story.tell;
+            Trial::test(story.name, move || told::run(tell)).with_ignored_flag(!may_run)
+        })
+        .collect();
+    let count = trials.len();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    stage::strike();
+    if !may_run && !arguments.list {
+        say::line(&format!(
+            "left out: {count} end-to-end stories. They boot hosts, which needs root and \
+             {MAY_BOOT_HOSTS}=1; `cargo lab test e2e` runs them"
+        ));
+    }
+    conclusion.exit_code()
+}

@@ -10,8 +10,11 @@ use crate::{commands, say};
 const HELP: &str = "\
 The lab of Longshore: real Debian hosts on this machine.
 
+  cargo lab demo                     the main job, shown on three hosts under load
+  cargo lab test [GATE [ARGS...]]    format, lints, deny, unit and e2e; or one of them
   cargo lab up N [--without-agent]   boot N hosts (needs root or passwordless sudo)
   cargo lab ssh HOST [COMMAND...]    log in to a host as root
+  cargo lab longshore ARGS...        run longshore as the lab's operator, with its inventory
   cargo lab down                     take the hosts down and clear everything
 
 LONGSHORE_LAB=name gives a lab of its own, beside others.
@@ -38,6 +41,12 @@ pub enum Order {
         /// What to run; nothing gives a shell.
         command: Vec<String>,
     },
+    /// Show the main job.
+    Demo,
+    /// Check everything, or one gate with arguments of its own.
+    Test(Vec<String>),
+    /// Run the controller.
+    Longshore(Vec<String>),
     /// Clear everything.
     Down,
 }
@@ -72,6 +81,9 @@ pub fn main() -> ExitCode {
         }
         Order::Up { hosts, agent } => commands::up::run(hosts, agent),
         Order::Ssh { host, command } => commands::ssh::run(&host, &command),
+        Order::Demo => commands::demo::run(),
+        Order::Test(words) => commands::test::run(&words),
+        Order::Longshore(words) => commands::longshore::run(&words),
         Order::Down => commands::down::run(),
     };
     done.unwrap_or_else(|error| {
@@ -100,6 +112,9 @@ fn parse(mut parser: lexopt::Parser) -> Result<Order, Error> {
                 command: words,
             })
         }
+        "demo" => nothing_more(parser, Order::Demo),
+        "test" => Ok(Order::Test(rest(&mut parser)?)),
+        "longshore" => Ok(Order::Longshore(rest(&mut parser)?)),
         "down" => nothing_more(parser, Order::Down),
         other => Err(Error::Unknown(other.to_owned())),
     }

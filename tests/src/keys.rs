@@ -69,3 +69,35 @@ impl Key {
         self.public.split(' ').take(2).collect::<Vec<_>>().join(" ")
     }
 }
+
+/// The keys of one lab.
+#[derive(Debug, Clone)]
+pub struct KeyRing {
+    /// The lab's own way in, as root.
+    pub root: Key,
+    /// The operator's login.
+    pub operator: Key,
+    /// What releases are signed with.
+    pub signing: Key,
+}
+
+impl KeyRing {
+    /// New keys in this folder.
+    pub fn generate(folder: &Path) -> Result<Self, Error> {
+        fs_err::create_dir_all(folder)?;
+        Ok(Self {
+            root: Key::generate(&folder.join("root"), "lab")?,
+            operator: Key::generate(&folder.join("ops1"), "ops1")?,
+            signing: Key::generate(&folder.join("release"), "release@example.com")?,
+        })
+    }
+
+    /// The keys that are there already.
+    pub fn load(folder: &Path) -> Result<Self, Error> {
+        Ok(Self {
+            root: Key::load(&folder.join("root"))?,
+            operator: Key::load(&folder.join("ops1"))?,
+            signing: Key::load(&folder.join("release"))?,
+        })
+    }
+}

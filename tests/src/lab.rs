@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::base::{self, Kind};
 use crate::cgroup::{self, Cgroup};
 use crate::host::{self, Host};
-use crate::keys::{self, Key};
+use crate::keys::{self, Key, KeyRing};
 use crate::network::{self, Network};
 use crate::place::Place;
 use crate::provision::{self, App, HostFiles, Product};
@@ -97,10 +97,8 @@ pub struct Lab {
     pub environment: String,
     /// Its hosts in order.
     pub hosts: Vec<Host>,
-    /// The key with which releases are signed.
-    pub signing_key: Key,
-    /// The key with which the operator logs in.
-    pub operator_key: Key,
+    /// Its keys.
+    pub keys: KeyRing,
     /// Its network.
     pub network: Network,
 }
@@ -111,7 +109,15 @@ pub struct Claim {
     _lock: File,
 }
 
-/// Claims a lab, or says who is in the way.
+/// Claims a lab, or waits until whoever has it is done.
+pub fn claim_in_turn(place: &Place) -> Result<Claim, Error> {
+    fs_err::create_dir_all(place.labs())?;
+    let lock = File::create(place.lock())?;
+    lock.lock()?;
+    Ok(Claim { _lock: lock })
+}
+
+/// Claims a lab, or says that another process has it.
 pub fn claim(place: &Place) -> Result<Claim, Error> {
     fs_err::create_dir_all(place.labs())?;
     let lock = File::create(place.lock())?;
@@ -146,37 +152,19 @@ impl Lab {
             network.create()?;
             network
         };
-        let keys = place.folder().join("keys");
-        fs_err::create_dir_all(&keys)?;
-        let root_key = Key::generate(&keys.join("root"), "lab")?;
-        let operator_key = Key::generate(&keys.join("ops1"), "ops1")?;
-        let signing_key = Key::generate(&keys.join("release"), "release@example.com")?;
-        let boot = |index: u8| -> Result<Host, Error> {
+        let keys = KeyRing::generate(&place.folder().join("keys"))?;
+        let raise = |index: u8| -> Result<Host, Error> {
             let name = host_name(index);
             fs_err::create_dir_all(host_folder(place, &name))?;
             Key::generate(&host_folder(place, &name).join("host_key"), &name)?;
             let host = find_host(place, &network, &base, index)?;
-            let files = HostFiles {
-                name: &host.name,
-                environment: &plan.environment,
-                apps: &plan.apps,
-                root_key: &root_key.public,
-                operator_key: &operator_key.public,
-                signing_key: &signing_key.pinned(),
-                host_key: &host.host_key.file,
-                product: plan.product.as_ref(),
-            };
-            fs_err::create_dir_all(host.layer())?;
-            provision::write(&host.layer(), &base, &files)?;
-            let known = format!("{} {}\n", host.address, host.host_key.pinned());
-            fs_err::write(host.folder.join("known_hosts"), known)?;
             network.connect(index)?;
-            host.boot()?;
+            raise(&host, &keys, plan)?;
             Ok(host)
         };
         let hosts = thread::scope(|scope| {
             let started: Vec<_> = (0..count)
-                .map(|index| scope.spawn(move || boot(index)))
+                .map(|index| scope.spawn(move || raise(index)))
                 .collect();
             started
                 .into_iter()
@@ -184,13 +172,11 @@ impl Lab {
                 .collect::<Result<Vec<_>, _>>()
         })?;
         let environment = plan.environment.clone();
-        let place = place.clone();
         let lab = Self {
-            place,
+            place: place.clone(),
             environment,
             hosts,
-            signing_key,
-            operator_key,
+            keys,
             network,
         };
         lab.write_people_files(plan)?;
@@ -200,7 +186,6 @@ impl Lab {
     /// A lab that is up already.
     pub fn find(place: &Place) -> Result<Self, Error> {
         let record = read_record(place)?.ok_or_else(|| Error::NotUp(place.name().to_owned()))?;
-        let keys = place.folder().join("keys");
         let count = u8::try_from(record.hosts).map_err(|_| Error::Size(record.hosts))?;
         let hosts = (0..count)
             .map(|index| find_host(place, &record.network, &record.base, index))
@@ -209,8 +194,7 @@ impl Lab {
             place: place.clone(),
             environment: record.environment,
             hosts,
-            signing_key: Key::load(&keys.join("release"))?,
-            operator_key: Key::load(&keys.join("ops1"))?,
+            keys: KeyRing::load(&place.folder().join("keys"))?,
             network: record.network,
         })
     }
@@ -229,6 +213,20 @@ impl Lab {
                     .collect::<Vec<_>>()
                     .join(", "),
             })
+    }
+
+    /// Makes a host as good as new: killed, its layer thrown away, provisioned and booted again.
+    /// Its name, address and keys stay.
+    pub fn renew(&self, host: &Host, plan: &Plan) -> Result<(), Error> {
+        host.kill()?;
+        for old in ["upper", "work"] {
+            let old = host.folder.join(old);
+            if old.exists() {
+                fs_err::remove_dir_all(old)?;
+            }
+        }
+        self.network.plug(host.index, true)?;
+        raise(host, &self.keys, plan)
     }
 
     /// Where the lab is.
@@ -252,10 +250,10 @@ impl Lab {
         fs_err::write(self.place.inventory(), text)?;
         let signers = format!(
             "release@example.com namespaces=\"longshore-release\" {}\n",
-            self.signing_key.pinned()
+            self.keys.signing.pinned()
         );
         fs_err::write(self.place.folder().join("allowed_signers"), signers)?;
-        inventory::write_home(&self.home(), &self.operator_key.file)?;
+        inventory::write_home(&self.home(), &self.keys.operator.file)?;
         Ok(())
     }
 }
@@ -269,6 +267,26 @@ pub fn down(place: &Place, _claim: &Claim) -> Result<(), Error> {
     if place.folder().exists() {
         fs_err::remove_dir_all(place.folder())?;
     }
+    Ok(())
+}
+
+/// Writes a host's files and boots it.
+fn raise(host: &Host, keys: &KeyRing, plan: &Plan) -> Result<(), Error> {
+    let files = HostFiles {
+        name: &host.name,
+        environment: &plan.environment,
+        apps: &plan.apps,
+        root_key: &keys.root.public,
+        operator_key: &keys.operator.public,
+        signing_key: &keys.signing.pinned(),
+        host_key: &host.host_key.file,
+        product: plan.product.as_ref(),
+    };
+    fs_err::create_dir_all(host.layer())?;
+    provision::write(&host.layer(), &host.base, &files)?;
+    let known = format!("{} {}\n", host.address, host.host_key.pinned());
+    fs_err::write(host.folder.join("known_hosts"), known)?;
+    host.boot()?;
     Ok(())
 }
 

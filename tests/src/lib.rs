@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod commands;
 pub mod controller;
+pub mod gates;
 pub mod host;
 pub mod inventory;
 pub mod keys;

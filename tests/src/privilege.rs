@@ -1,7 +1,10 @@
 //! Root for what needs root, and the person's own account for everything that cargo writes.
 
 use std::env;
+use std::io;
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use thiserror::Error;
@@ -62,5 +65,15 @@ pub fn as_caller(program: &str) -> Command {
             command
         }
         _ => Command::new(program),
+    }
+}
+
+/// Makes a folder that belongs to the person who called, for programs that run as them.
+pub fn folder_of_caller(path: &Path) -> Result<(), io::Error> {
+    fs_err::create_dir_all(path)?;
+    let number = |key: &str| env::var(key).ok().and_then(|text| text.parse().ok());
+    match (number("SUDO_UID"), number("SUDO_GID")) {
+        (Some(uid), Some(gid)) if is_root() => chown(path, Some(uid), Some(gid)),
+        _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use thiserror::Error;
 
+use crate::provision::App;
 use crate::{binaries, process};
 
 /// Why a sample repository could not be made.
@@ -55,6 +56,15 @@ impl Sample {
             Self::Tiny => "app.py",
         }
     }
+}
+
+/// Both, as a host's `host.toml` names them.
+pub fn apps() -> Vec<App> {
+    let app = |sample: Sample| App {
+        name: sample.name().to_owned(),
+        domain: sample.domain(),
+    };
+    [Sample::Cortico, Sample::Tiny].map(app).into()
 }
 
 /// How a release behaves.
@@ -118,6 +128,11 @@ impl Repository {
         };
         repository.git(&["init", "--quiet", "--initial-branch=main"])?;
         Ok(repository)
+    }
+
+    /// Which app it holds.
+    pub fn sample(&self) -> Sample {
+        self.sample
     }
 
     /// Where it is.

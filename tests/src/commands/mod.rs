@@ -1,7 +1,10 @@
 //! What the lab does when it is told to: one file for each order.
 
+pub mod demo;
 pub mod down;
+pub mod longshore;
 pub mod ssh;
+pub mod test;
 pub mod up;
 
 use std::error::Error;

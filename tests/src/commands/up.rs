@@ -4,40 +4,34 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::Done;
+use crate::binaries::Binaries;
 use crate::lab::{self, Lab, Plan};
 use crate::place::Place;
-use crate::provision::App;
-use crate::{machine, privilege, say};
+use crate::{machine, privilege, sample, say};
 
 /// Boots the hosts.
-pub fn run(hosts: usize, _agent: bool) -> Done {
+pub fn run(hosts: usize, agent: bool) -> Done {
     let place = Place::from_environment()?;
     privilege::become_root()?;
     machine::prepare()?;
     let claim = lab::claim(&place)?;
-    let started = Instant::now();
+    let product = if agent {
+        Some(Binaries::build()?.product())
+    } else {
+        None
+    };
     let plan = Plan {
         hosts,
         environment: String::from("demo"),
-        apps: apps(),
-        product: None,
+        apps: sample::apps(),
+        product,
     };
+    let started = Instant::now();
     let lab = Lab::up(&place, &plan, &claim)?;
-    say::step(&format!(
-        "{hosts} hosts are up after {:.1} s",
-        started.elapsed().as_secs_f64()
-    ));
+    let seconds = started.elapsed().as_secs_f64();
+    say::step(&format!("{hosts} hosts are up after {seconds:.1} s"));
     lab::describe(&lab);
     say::line(&format!("inventory: {}", place.inventory().display()));
+    say::line("next: cargo lab ssh web-1 | cargo lab longshore status demo | cargo lab down");
     Ok(ExitCode::SUCCESS)
-}
-
-/// The apps that every host of the lab may run.
-pub fn apps() -> Vec<App> {
-    ["cortico", "tiny"]
-        .map(|name| App {
-            name: name.to_owned(),
-            domain: format!("{name}.test"),
-        })
-        .into()
 }

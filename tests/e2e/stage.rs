@@ -1,0 +1,234 @@
+//! Hosts for stories: booted once for all of them, leased to one story at a time, and as good as
+//! new whenever they are leased.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+use longshore_lab::binaries::Binaries;
+use longshore_lab::controller::{Answer, Controller};
+use longshore_lab::host::Host;
+use longshore_lab::lab::{self, Claim, Lab, Plan};
+use longshore_lab::load::Load;
+use longshore_lab::place::Place;
+use longshore_lab::sample::{Behaviour, Repository, Sample};
+use longshore_lab::{inventory, sample, say};
+use tempfile::TempDir;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// The most hosts that one story can have.
+pub(crate) const HOSTS: usize = 4;
+const ENVIRONMENT: &str = "demo";
+
+static STAGE: OnceLock<std::result::Result<Stage, String>> = OnceLock::new();
+
+struct Stage {
+    lab: Lab,
+    plan: Plan,
+    binaries: Binaries,
+    place: Place,
+    claim: Claim,
+    free: Mutex<Vec<usize>>,
+    returned: Condvar,
+}
+
+fn stage() -> Result<&'static Stage> {
+    let stage = STAGE.get_or_init(|| Stage::build().map_err(|error| say::causes(error.as_ref())));
+    stage.as_ref().map_err(|error| error.clone().into())
+}
+
+/// Takes the hosts down, if any story booted them.
+pub(crate) fn strike() {
+    let Some(Ok(stage)) = STAGE.get() else { return };
+    if let Err(error) = lab::down(&stage.place, &stage.claim) {
+        say::error(&error);
+    }
+}
+
+impl Stage {
+    fn build() -> Result<Self> {
+        let place = Place::from_environment()?.beside("test")?;
+        let claim = lab::claim_in_turn(&place)?;
+        let binaries = Binaries::build()?;
+        let plan = Plan {
+            hosts: HOSTS,
+            environment: ENVIRONMENT.to_owned(),
+            apps: sample::apps(),
+            product: Some(binaries.product()),
+        };
+        let lab = Lab::up(&place, &plan, &claim)?;
+        let free = Mutex::new((0..HOSTS).collect());
+        Ok(Self {
+            lab,
+            plan,
+            binaries,
+            place,
+            claim,
+            free,
+            returned: Condvar::new(),
+        })
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<usize>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hosts that one story has for itself, with an operator's files for them.
+pub(crate) struct Lease {
+    stage: &'static Stage,
+    taken: Vec<usize>,
+    folder: TempDir,
+    pub(crate) hosts: Vec<Host>,
+}
+
+/// Waits for so many hosts, and gives them as good as new.
+pub(crate) fn lease(count: usize) -> Result<Lease> {
+    let stage = stage()?;
+    assert!(count <= HOSTS, "the stage has {HOSTS} hosts");
+    let taken = {
+        let mut free = stage.free();
+        while free.len() < count {
+            free = stage
+                .returned
+                .wait(free)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let rest = free.len() - count;
+        let mut taken = free.split_off(rest);
+        taken.sort_unstable();
+        taken
+    };
+    let hosts: Vec<Host> = taken
+        .iter()
+        .filter_map(|index| stage.lab.hosts.get(*index).cloned())
+        .collect();
+    let lease = Lease {
+        stage,
+        taken,
+        folder: tempfile::tempdir()?,
+        hosts,
+    };
+    lease.renew_all()?;
+    lease.write_inventory(&[Sample::Cortico, Sample::Tiny])?;
+    inventory::write_home(&lease.home(), &stage.lab.keys.operator.file)?;
+    Ok(lease)
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.stage.free().append(&mut self.taken);
+        self.stage.returned.notify_all();
+    }
+}
+
+impl Lease {
+    fn renew_all(&self) -> Result<()> {
+        thread::scope(|scope| {
+            let (lab, plan) = (&self.stage.lab, &self.stage.plan);
+            let renewed: Vec<_> = self
+                .hosts
+                .iter()
+                .map(|host| scope.spawn(move || lab.renew(host, plan)))
+                .collect();
+            for host in renewed {
+                host.join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The story's own folder, gone with the lease.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder().join("home")
+    }
+
+    fn inventory(&self) -> PathBuf {
+        self.folder().join("inventory.toml")
+    }
+
+    fn write_inventory(&self, samples: &[Sample]) -> Result<()> {
+        let domains: Vec<(&str, String)> = samples
+            .iter()
+            .map(|sample| (sample.name(), sample.domain()))
+            .collect();
+        let apps: BTreeMap<&str, &str> = domains
+            .iter()
+            .map(|(name, domain)| (*name, domain.as_str()))
+            .collect();
+        let hosts: Vec<&Host> = self.hosts.iter().collect();
+        fs_err::write(
+            self.inventory(),
+            inventory::render(ENVIRONMENT, &hosts, &apps),
+        )?;
+        Ok(())
+    }
+
+    /// The operator's controller for these hosts and this app.
+    pub(crate) fn controller(&self, sample: Sample) -> Controller {
+        Controller::of(&self.stage.lab, &self.stage.binaries.controller)
+            .with_inventory(&self.inventory())
+            .with_home(&self.home())
+            .in_folder(self.folder())
+            .for_app(sample.name())
+    }
+
+    /// A fresh repository of an app.
+    pub(crate) fn repository(&self, sample: Sample) -> Result<Repository> {
+        Ok(Repository::create(
+            sample,
+            &self.folder().join(sample.name()),
+        )?)
+    }
+
+    /// Commits and builds a version; returns the tarball, with its manifest and signature beside
+    /// it.
+    pub(crate) fn release(
+        &self,
+        repository: &Repository,
+        version: &str,
+        behaviour: &Behaviour,
+    ) -> Result<String> {
+        repository.commit(version, behaviour)?;
+        let key = self.stage.lab.keys.signing.file.display().to_string();
+        let tag = format!("v{version}");
+        let controller = self
+            .controller(repository.sample())
+            .in_folder(repository.folder());
+        let words = ["build", "--ref", &tag, "--version", version, "--key", &key];
+        let answer = controller.run(&words)?;
+        assert_eq!(
+            answer.code,
+            Some(0),
+            "longshore build {version}: {}",
+            answer.all()
+        );
+        Ok(repository.tarball(version).display().to_string())
+    }
+
+    /// Deploys a tarball to all leased hosts.
+    pub(crate) fn deploy(&self, sample: Sample, release: &str) -> Result<Answer> {
+        Ok(self
+            .controller(sample)
+            .run(&["deploy", ENVIRONMENT, "--release", release])?)
+    }
+
+    /// A load on an app on all leased hosts, not started yet.
+    pub(crate) fn load(&self, sample: Sample) -> Load {
+        let targets = self
+            .hosts
+            .iter()
+            .map(|host| SocketAddr::from((host.address, 80)))
+            .collect();
+        Load::on(targets, &sample.domain())
+    }
+}
