@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -89,11 +89,9 @@ fn build(package: &'static str, options: &[&str]) -> Result<PathBuf, Error> {
         "--release",
         "--message-format=json-render-diagnostics",
     ]);
-    command
-        .args(["--package", package])
-        .args(options)
-        .stderr(Stdio::inherit());
-    let messages = process::run(&mut command).map_err(|source| Error::Build { package, source })?;
+    command.args(["--package", package]).args(options);
+    let messages =
+        process::listen(&mut command).map_err(|source| Error::Build { package, source })?;
     executable(&messages, package).ok_or(Error::NoBinary { package })
 }
 

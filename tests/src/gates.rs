@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use thiserror::Error;
 
@@ -118,10 +118,8 @@ fn end_to_end(words: &[String]) -> Result<(), Error> {
         "--no-run",
         "--message-format=json-render-diagnostics",
     ]);
-    build
-        .args(["--package", "longshore-lab", "--test", "e2e"])
-        .stderr(Stdio::inherit());
-    let messages = process::run(&mut build)?;
+    build.args(["--package", "longshore-lab", "--test", "e2e"]);
+    let messages = process::listen(&mut build)?;
     let tests = executable(&messages, "e2e").ok_or(Error::NoTests)?;
     let mut run = Command::new(tests);
     run.current_dir(workspace())

@@ -1,7 +1,7 @@
 //! Runs other programs and keeps what they said, because a bare exit code explains nothing.
 
 use std::io::{self, Seek, Write};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use thiserror::Error;
 
@@ -19,6 +19,14 @@ pub enum Error {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// It ran and failed, and has said why on the terminal.
+    #[error("`{command}` ended with {status}; it said why above")]
+    Shown {
+        /// The command line.
+        command: String,
+        /// The exit status in words.
+        status: String,
     },
     /// It ran and failed.
     #[error("`{command}` ended with {status}; its last lines:\n{tail}")]
@@ -78,6 +86,22 @@ pub fn output(command: &mut Command) -> Result<Output, Error> {
         })
 }
 
+/// Runs to the end and returns standard output, while standard error goes to the terminal.
+pub fn listen(command: &mut Command) -> Result<String, Error> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output();
+    let output = output.map_err(|source| Error::Start {
+        command: words(command),
+        source,
+    })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(shown(command, output.status))
+}
+
 /// Runs with the terminal shared, for programs whose progress people want to see.
 pub fn show(command: &mut Command) -> Result<(), Error> {
     let status = command.status().map_err(|source| Error::Start {
@@ -87,11 +111,14 @@ pub fn show(command: &mut Command) -> Result<(), Error> {
     if status.success() {
         return Ok(());
     }
-    Err(Error::Failed {
+    Err(shown(command, status))
+}
+
+fn shown(command: &Command, status: ExitStatus) -> Error {
+    Error::Shown {
         command: words(command),
         status: status.to_string(),
-        tail: String::from("(shown above)"),
-    })
+    }
 }
 
 /// Whether the program could be run and succeeded.
