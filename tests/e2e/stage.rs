@@ -8,14 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use longshore_lab::binaries::Binaries;
 use longshore_lab::controller::{Answer, Controller};
 use longshore_lab::host::Host;
 use longshore_lab::lab::{self, Claim, Lab, Plan};
 use longshore_lab::load::Load;
 use longshore_lab::place::Place;
 use longshore_lab::sample::{Behaviour, Repository, Sample};
-use longshore_lab::{inventory, sample, say};
+use longshore_lab::{binaries, inventory, sample, say};
 use tempfile::TempDir;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -29,7 +28,7 @@ static STAGE: OnceLock<std::result::Result<Stage, String>> = OnceLock::new();
 struct Stage {
     lab: Lab,
     plan: Plan,
-    binaries: Binaries,
+    controller: PathBuf,
     place: Place,
     claim: Claim,
     free: Mutex<Vec<usize>>,
@@ -53,19 +52,20 @@ impl Stage {
     fn build() -> Result<Self> {
         let place = Place::from_environment()?.beside("test")?;
         let claim = lab::claim_in_turn(&place)?;
-        let binaries = Binaries::build()?;
+        let product = binaries::product()?;
+        let controller = binaries::controller()?;
         let plan = Plan {
             hosts: HOSTS,
             environment: ENVIRONMENT.to_owned(),
             apps: sample::apps(),
-            product: Some(binaries.product()),
+            product: Some(product),
         };
         let lab = Lab::up(&place, &plan, &claim)?;
         let free = Mutex::new((0..HOSTS).collect());
         Ok(Self {
             lab,
             plan,
-            binaries,
+            controller,
             place,
             claim,
             free,
@@ -175,7 +175,7 @@ impl Lease {
 
     /// The operator's controller for these hosts and this app.
     pub(crate) fn controller(&self, sample: Sample) -> Controller {
-        Controller::of(&self.stage.lab, &self.stage.binaries.controller)
+        Controller::of(&self.stage.lab, &self.stage.controller)
             .with_inventory(&self.inventory())
             .with_home(&self.home())
             .in_folder(self.folder())

@@ -36,34 +36,19 @@ pub enum Error {
     },
 }
 
-/// What a lab runs.
-#[derive(Debug, Clone)]
-pub struct Binaries {
-    /// `longshore-agent`, static.
-    pub agent: PathBuf,
-    /// `longshore`.
-    pub controller: PathBuf,
+/// Builds the agent; quick when nothing changed.
+pub fn product() -> Result<Product, Error> {
+    let target = ["--target", STATIC_TARGET, "--config", STATIC_FLAGS];
+    Ok(Product {
+        agent: build("longshore-agent", &target)?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        units: workspace().join("systemd"),
+    })
 }
 
-impl Binaries {
-    /// Builds both; quick when nothing changed.
-    pub fn build() -> Result<Self, Error> {
-        let agent = build(
-            "longshore-agent",
-            &["--target", STATIC_TARGET, "--config", STATIC_FLAGS],
-        )?;
-        let controller = build("longshore", &[])?;
-        Ok(Self { agent, controller })
-    }
-
-    /// What provisioning installs on a host.
-    pub fn product(&self) -> Product {
-        Product {
-            agent: self.agent.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            units: workspace().join("systemd"),
-        }
-    }
+/// Builds the controller; quick when nothing changed.
+pub fn controller() -> Result<PathBuf, Error> {
+    build("longshore", &[])
 }
 
 /// The workspace's folder.

@@ -130,12 +130,21 @@ pub fn claim(place: &Place) -> Result<Claim, Error> {
 
 impl Lab {
     /// Clears whatever an earlier lab of this name left, then boots all hosts side by side.
+    /// What cannot be built up whole is cleared again.
     pub fn up(place: &Place, plan: &Plan, claim: &Claim) -> Result<Self, Error> {
+        down(place, claim)?;
+        Self::build_up(place, plan).inspect_err(|_| {
+            if let Err(error) = down(place, claim) {
+                say::error(&error);
+            }
+        })
+    }
+
+    fn build_up(place: &Place, plan: &Plan) -> Result<Self, Error> {
         let count = u8::try_from(plan.hosts)
             .ok()
             .filter(|count| (1..=200).contains(count));
         let count = count.ok_or(Error::Size(plan.hosts))?;
-        down(place, claim)?;
         let base = base::ready(Kind::Serving, &place.cache())?;
         let network = {
             // Two labs that start at once must not choose the same network.

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::Done;
 use crate::base::{self, Kind};
-use crate::binaries::Binaries;
 use crate::controller::Controller;
 use crate::lab::{self, Lab, Plan};
 use crate::load::{Load, Running};
 use crate::place::Place;
 use crate::sample::{Behaviour, Repository, Sample};
-use crate::{machine, privilege, sample, say};
+use crate::{binaries, machine, privilege, sample, say};
 
 const HOSTS: usize = 3;
 const REQUESTS_A_SECOND: f64 = 40.0;
@@ -32,7 +31,8 @@ pub fn run() -> Done {
     // The first time, both take their minute; neither needs the other.
     let cache = place.cache();
     let base = thread::spawn(move || base::ready(Kind::Serving, &cache).map(drop));
-    let binaries = Binaries::build()?;
+    let product = binaries::product()?;
+    let binary = binaries::controller()?;
     base.join()
         .map_err(|_| "making the hosts' Debian panicked")??;
 
@@ -41,14 +41,14 @@ pub fn run() -> Done {
         hosts: HOSTS,
         environment: String::from("demo"),
         apps: sample::apps(),
-        product: Some(binaries.product()),
+        product: Some(product),
     };
     let lab = Lab::up(&place, &plan, &claim)?;
     lab::describe(&lab);
 
     let folder = place.folder().join("cortico");
     let repository = Repository::create(Sample::Cortico, &folder)?;
-    let controller = Controller::of(&lab, &binaries.controller)
+    let controller = Controller::of(&lab, &binary)
         .for_app("cortico")
         .in_folder(&folder);
     let story = Story {

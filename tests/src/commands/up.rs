@@ -4,10 +4,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::Done;
-use crate::binaries::Binaries;
 use crate::lab::{self, Lab, Plan};
 use crate::place::Place;
-use crate::{machine, privilege, sample, say};
+use crate::{binaries, machine, privilege, sample, say};
 
 /// Boots the hosts.
 pub fn run(hosts: usize, agent: bool) -> Done {
@@ -16,7 +15,7 @@ pub fn run(hosts: usize, agent: bool) -> Done {
     machine::prepare()?;
     let claim = lab::claim(&place)?;
     let product = if agent {
-        Some(Binaries::build()?.product())
+        Some(binaries::product()?)
     } else {
         None
     };
