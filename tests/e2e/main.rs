@@ -3,6 +3,7 @@
 
 mod deployments;
 mod hosts;
+mod load;
 mod stage;
 mod told;
 
@@ -14,7 +15,7 @@ use longshore_lab::{privilege, say};
 use told::Story;
 
 /// Every story; a new file adds its own here.
-const STORIES: &[&[Story]] = &[hosts::STORIES, deployments::STORIES];
+const STORIES: &[&[Story]] = &[hosts::STORIES, load::STORIES, deployments::STORIES];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -148,6 +148,11 @@ impl Lease {
         self.folder.path()
     }
 
+    /// What all labs share.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.stage.place.cache()
+    }
+
     fn home(&self) -> PathBuf {
         self.folder().join("home")
     }

@@ -20,6 +20,7 @@ pub mod load;
 pub mod machine;
 pub mod network;
 pub mod place;
+pub mod plain;
 pub mod privilege;
 pub mod process;
 pub mod provision;

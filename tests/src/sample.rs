@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::provision::App;
@@ -195,7 +196,17 @@ impl Repository {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), io::Error> {
+/// Eight hexadecimal digits that stand for some content.
+pub(crate) fn digest(content: &[u8]) -> String {
+    let digest = Sha256::digest(content);
+    digest[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Copies a folder with all below it.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), io::Error> {
     fs_err::create_dir_all(to)?;
     for entry in fs_err::read_dir(from)? {
         let entry = entry?;
