@@ -3,15 +3,21 @@
 //!
 //! Data goes one way: `inventory` → `plan` → `ssh` → `agent_client` → `event` → `report`.
 
+pub mod agent_client;
+pub mod build;
 mod cli;
 mod commands;
 mod context;
 pub mod did_you_mean;
 pub mod error;
+pub mod event;
 pub mod exit_code;
+pub mod fleet;
 pub mod inventory;
+pub mod plan;
 pub mod release;
 mod report;
+pub mod rollout;
 pub mod ssh;
 pub mod terminal_text;
 pub mod toml_file;

@@ -1,0 +1,296 @@
+//! The line to one host's agent for the length of a command: kept open, and made anew when it
+//! breaks while the host works on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_shared::name::{EnvironmentName, HostName};
+use longshore_shared::wire::v1::{Hello, Order, Reply};
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::interrupt::Interrupts;
+use super::outcome::HostFailure;
+use super::payload;
+use crate::agent_client::{AgentClient, ClientError, Expected, Heard};
+use crate::event::{HostEvent, Report, RunEvent};
+use crate::inventory::Host;
+use crate::release::Release;
+use crate::ssh::{
+    AgentGone, AgentStream, ConnectError, Ending, Keyring, OpenError, Session, Surroundings, Target,
+};
+
+/// How long a lost host is called again while it works on an operation.
+const RECONNECT_PATIENCE: Duration = Duration::from_secs(60);
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// How long saying good-bye may take.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is needed to reach hosts, the same for all of them.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    pub(crate) around: Arc<Surroundings>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) report: Arc<dyn Report>,
+    pub(crate) environment: EnvironmentName,
+}
+
+/// Why a host cannot be talked to.
+#[derive(Debug, Error)]
+pub(crate) enum LinkError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Gone(#[from] AgentGone),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the connection was lost while the host worked, and it could not be reached again")]
+    Lost(#[source] Box<LinkError>),
+}
+
+/// An open line.
+pub(crate) struct HostLink {
+    reach: Reach,
+    target: Target,
+    expected: Expected,
+    session: Session,
+    client: AgentClient<AgentStream>,
+    ending: Ending,
+    /// The lock that this line holds, to be taken again after the line was lost.
+    lock: Option<Order>,
+    lock_lost: bool,
+}
+
+impl HostLink {
+    pub(crate) async fn open(reach: &Reach, host: &Host) -> Result<Self, LinkError> {
+        let target = Target::of_host(host, &reach.around).map_err(ConnectError::from)?;
+        let expected = Expected {
+            host: host.name.clone(),
+            environment: reach.environment.clone(),
+        };
+        let session = Session::connect(&target, &reach.keyring).await?;
+        let (client, ending) = greet(&session, &expected).await?;
+        let hello = client.hello();
+        reach.report.event(RunEvent::Host {
+            host: host.name.clone(),
+            what: HostEvent::Connected {
+                agent: hello.agent.clone(),
+                user: hello.user.clone(),
+            },
+        });
+        Ok(HostLink {
+            reach: reach.clone(),
+            target,
+            expected,
+            session,
+            client,
+            ending,
+            lock: None,
+            lock_lost: false,
+        })
+    }
+
+    pub(crate) fn hello(&self) -> &Hello {
+        self.client.hello()
+    }
+
+    /// Gives an order and follows it to its reply.
+    pub(crate) async fn order(
+        &mut self,
+        order: Order,
+        release: Option<&Arc<Release>>,
+        interrupts: &Interrupts,
+    ) -> Result<Reply, LinkError> {
+        if self.lock_lost
+            && let Some(lock) = self.lock.clone()
+        {
+            let reply = self.follow(lock, None, interrupts).await?;
+            if reply != Reply::Locked {
+                return Ok(reply);
+            }
+            self.lock_lost = false;
+        }
+        let lock = matches!(order, Order::Lock { .. }).then(|| order.clone());
+        let reply = self.follow(order, release, interrupts).await?;
+        if reply == Reply::Locked {
+            self.lock = lock;
+        }
+        Ok(reply)
+    }
+
+    async fn follow(
+        &mut self,
+        order: Order,
+        release: Option<&Arc<Release>>,
+        interrupts: &Interrupts,
+    ) -> Result<Reply, LinkError> {
+        let mut operation = None;
+        let mut cancelled = false;
+        if let Err(error) = self.client.order(order).await {
+            return Err(self.explain(error).await);
+        }
+        loop {
+            let heard = tokio::select! {
+                heard = self.client.next() => heard,
+                () = interrupts.asked(), if !cancelled => {
+                    cancelled = true;
+                    // If the line is gone, the next read says so.
+                    drop(self.client.cancel().await);
+                    continue;
+                }
+            };
+            let failed = match heard {
+                Ok(Heard::Reply(reply)) => return Ok(reply),
+                Ok(Heard::Begun(id)) => {
+                    operation = Some(id);
+                    continue;
+                }
+                Ok(Heard::Event(event)) => {
+                    self.say(HostEvent::Step {
+                        step: event.step,
+                        state: event.state,
+                        detail: event.detail,
+                    });
+                    continue;
+                }
+                Ok(Heard::Ask(ask)) => {
+                    let Some(release) = release else {
+                        return Err(ClientError::UnknownAnswer.into());
+                    };
+                    let (report, host) =
+                        (Arc::clone(&self.reach.report), self.expected.host.clone());
+                    let mut sent = 0;
+                    let answered = self
+                        .client
+                        .answer(payload::chunks(Arc::clone(release), ask), |bytes| {
+                            sent += bytes;
+                            let what = HostEvent::Sending { sent };
+                            report.event(RunEvent::Host {
+                                host: host.clone(),
+                                what,
+                            });
+                        })
+                        .await;
+                    match answered {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            match (failed, operation) {
+                (ClientError::Ended, Some(id)) => self.attach(id, interrupts).await?,
+                (error, _) => return Err(self.explain(error).await),
+            }
+        }
+    }
+
+    /// Calls the host again and follows the operation that it works on.
+    async fn attach(&mut self, operation: u64, interrupts: &Interrupts) -> Result<(), LinkError> {
+        self.say(HostEvent::Reconnecting);
+        let until = Instant::now() + RECONNECT_PATIENCE;
+        loop {
+            let attempt = async {
+                if self.session.is_closed() {
+                    self.session = Session::connect(&self.target, &self.reach.keyring).await?;
+                }
+                let (client, ending) = greet(&self.session, &self.expected).await?;
+                self.client = client;
+                self.ending = ending;
+                self.client.order(Order::Attach { operation }).await?;
+                self.lock_lost = true;
+                Ok::<(), LinkError>(())
+            };
+            let error = match attempt.await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if Instant::now() >= until || interrupts.is_asked() {
+                return Err(LinkError::Lost(Box::new(error)));
+            }
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+        }
+    }
+
+    fn say(&self, what: HostEvent) {
+        let host: HostName = self.expected.host.clone();
+        self.reach.report.event(RunEvent::Host { host, what });
+    }
+
+    async fn explain(&self, error: ClientError) -> LinkError {
+        match error {
+            ClientError::Ended => self.ending.explain().await.into(),
+            error => error.into(),
+        }
+    }
+
+    /// Ends the session; whatever was locked is free again.
+    pub(crate) async fn close(self) {
+        let traffic = self.session.traffic();
+        self.say(HostEvent::Traffic {
+            sent: traffic.sent(),
+            received: traffic.received(),
+        });
+        drop(self.client);
+        drop(tokio::time::timeout(CLOSE_PATIENCE, self.session.close()).await);
+    }
+}
+
+async fn greet(
+    session: &Session,
+    expected: &Expected,
+) -> Result<(AgentClient<AgentStream>, Ending), LinkError> {
+    let stream = session.open_agent().await?;
+    let ending = stream.ending();
+    match AgentClient::greet(stream, expected).await {
+        Ok(client) => Ok((client, ending)),
+        Err(ClientError::Ended) => Err(ending.explain().await.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl LinkError {
+    /// Whether the host could be spoken to and said no, or is not the one that was meant.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            LinkError::Client(error) => matches!(
+                error,
+                ClientError::AgentTooOld { .. }
+                    | ClientError::AgentTooNew { .. }
+                    | ClientError::OtherHost { .. }
+                    | ClientError::OtherEnvironment { .. }
+            ),
+            LinkError::Gone(gone) => matches!(gone, AgentGone::SocketDenied { .. }),
+            LinkError::Connect(_) | LinkError::Open(_) | LinkError::Lost(_) => false,
+        }
+    }
+
+    pub(crate) fn failure(&self) -> HostFailure {
+        let mut causes = Vec::new();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        HostFailure {
+            what: self.to_string(),
+            causes,
+            hints: self.hints(),
+            ..HostFailure::default()
+        }
+    }
+
+    fn hints(&self) -> Vec<String> {
+        match self {
+            LinkError::Connect(error) => error.hints(),
+            LinkError::Gone(error) => error.hints(),
+            LinkError::Client(error) => error.hints(),
+            LinkError::Open(_) => Vec::new(),
+            LinkError::Lost(_) => vec![
+                "The host goes on by itself. `longshore status ENV` tells how it ended.".to_owned(),
+            ],
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A rollout from lock to result: every phase on all hosts at once, and back again where one fails.
+
+mod interrupt;
+mod link;
+mod member;
+mod outcome;
+mod payload;
+mod phases;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use longshore_shared::wire::v1::SwitchReason;
+use semver::Version;
+
+pub use interrupt::Interrupts;
+pub(crate) use link::{HostLink, LinkError, Reach};
+pub use outcome::{Circumstances, HostFailure, HostResult, Outcome, RunEnd, exit_of};
+
+use crate::event::{Phase, RunEvent};
+use crate::plan::Plan;
+use crate::release::Release;
+use member::Member;
+use phases::Run;
+
+/// What is to serve at the end.
+#[derive(Debug, Clone)]
+pub(crate) enum Goal {
+    /// A release that is brought along.
+    Ship(Arc<Release>),
+    /// A version that the hosts keep.
+    Kept(Version),
+    /// The version given, or else what served before, host by host.
+    Back(Option<Version>),
+}
+
+/// Everything that a rollout needs.
+pub(crate) struct Job {
+    pub(crate) verb: &'static str,
+    pub(crate) plan: Plan,
+    pub(crate) goal: Goal,
+    pub(crate) skip_offline: bool,
+    pub(crate) reach: Reach,
+    pub(crate) interrupts: Interrupts,
+}
+
+impl Goal {
+    fn version(&self) -> Option<Version> {
+        match self {
+            Goal::Ship(release) => Some(release.manifest().version.clone()),
+            Goal::Kept(version) => Some(version.clone()),
+            Goal::Back(version) => version.clone(),
+        }
+    }
+
+    fn reason(&self) -> SwitchReason {
+        match self {
+            Goal::Ship(_) | Goal::Kept(_) => SwitchReason::Deploy,
+            Goal::Back(_) => SwitchReason::Rollback,
+        }
+    }
+}
+
+/// Carries the job out and says how it ended. Never leaves a lock behind: a lock lives no longer
+/// than its connection.
+pub(crate) async fn roll_out(job: Job) -> RunEnd {
+    let begun = Instant::now();
+    let plan = job.plan.clone();
+    job.reach.report.event(RunEvent::Started {
+        verb: job.verb,
+        app: plan.app.clone(),
+        environment: plan.environment.clone(),
+        version: job.goal.version(),
+        hosts: plan.hosts.iter().map(|host| host.name.clone()).collect(),
+    });
+    let (verb, goal, skip_offline) = (job.verb, job.goal.clone(), job.skip_offline);
+    let members = plan.hosts.iter().cloned().map(Member::new).collect();
+    let run = Run::new(job);
+    let members = run.through(members).await;
+    let around = Circumstances {
+        interrupted: run.interrupts().is_asked(),
+        skip_offline,
+    };
+    let hosts = run.close(members).await;
+    let version = goal.version().or_else(|| common_version(&hosts));
+    RunEnd {
+        verb,
+        app: plan.app.to_string(),
+        environment: plan.environment.to_string(),
+        version,
+        seconds: begun.elapsed().as_secs_f64(),
+        exit: exit_of(&hosts, around),
+        hosts,
+    }
+}
+
+impl Run {
+    /// All phases, as far as they go.
+    async fn through(&self, members: Vec<Member>) -> Vec<Member> {
+        let members = self.phase(Phase::Connect, members).await;
+        let members = self.phase(Phase::Lock, members).await;
+        let members = self.phase(Phase::Preflight, members).await;
+        if self.must_stop(&members) {
+            return members;
+        }
+        let members = self.stage(members).await;
+        if self.must_stop(&members) {
+            return members;
+        }
+        let members = self.migrate(members).await;
+        if self.must_stop(&members) {
+            return members;
+        }
+        let members = self.phase(Phase::Switch, members).await;
+        // Stopped by the person in the middle: how things stand is said, and they decide.
+        let failed = members.iter().any(|m| m.outcome() == Some(Outcome::Failed));
+        if failed && members.iter().any(Member::was_switched) {
+            return self.phase(Phase::Return, members).await;
+        }
+        members
+    }
+}
+
+/// The one version that all hosts were moved to, if it is one.
+fn common_version(hosts: &[HostResult]) -> Option<Version> {
+    let mut versions = hosts
+        .iter()
+        .filter(|host| matches!(host.outcome, Outcome::Switched | Outcome::Unchanged))
+        .map(|host| host.version.clone());
+    let first = versions.next()??;
+    versions
+        .all(|version| version.as_ref() == Some(&first))
+        .then_some(first)
+}

@@ -1,0 +1,47 @@
+//! Reads what a host asked for from the release, away from the threads that talk to hosts.
+
+use std::io::{self, Cursor, Read};
+use std::sync::Arc;
+
+use longshore_shared::wire::codec::CHUNK;
+use longshore_shared::wire::v1::Ask;
+use tokio::sync::mpsc;
+
+use crate::agent_client::Chunks;
+use crate::release::Release;
+
+/// Chunks read ahead of the network.
+const READ_AHEAD: usize = 4;
+
+/// The answer to `ask`, in frame-sized chunks.
+pub(super) fn chunks(release: Arc<Release>, ask: Ask) -> Chunks {
+    let (sender, chunks) = mpsc::channel(READ_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = send_all(&release, &ask, &sender) {
+            // A closed channel means that nobody waits for the data any more.
+            drop(sender.blocking_send(Err(error)));
+        }
+    });
+    chunks
+}
+
+fn send_all(
+    release: &Release,
+    ask: &Ask,
+    sender: &mpsc::Sender<io::Result<Vec<u8>>>,
+) -> io::Result<()> {
+    let mut reader: Box<dyn Read> = match ask {
+        Ask::Tree => Box::new(Cursor::new(release.tree_zst()?)),
+        Ask::Contents { wanted, .. } => {
+            Box::new(release.contents_zst(wanted).map_err(io::Error::other)?)
+        }
+        Ask::Unknown => return Err(io::Error::other("the host asks for something unknown")),
+    };
+    loop {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        reader.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+        if chunk.is_empty() || sender.blocking_send(Ok(chunk)).is_err() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What each phase asks of a host, and when a rollout stops.
+
+use std::sync::Arc;
+
+use longshore_shared::wire::v1::{Order, Preflighted, Reply, SwitchReason};
+use semver::Version;
+
+use super::interrupt::Interrupts;
+use super::link::HostLink;
+use super::member::{Member, Progress};
+use super::outcome::{HostFailure, HostResult, Outcome};
+use super::{Goal, Job};
+use crate::event::{HostEvent, Phase, RunEvent};
+use crate::fleet;
+use crate::release::Release;
+
+/// A rollout under way. Cheap to clone: every host's task has one.
+#[derive(Clone)]
+pub(super) struct Run {
+    job: Arc<Job>,
+}
+
+impl Run {
+    pub(super) fn new(job: Job) -> Self {
+        Run { job: Arc::new(job) }
+    }
+
+    pub(super) fn interrupts(&self) -> &Interrupts {
+        &self.job.interrupts
+    }
+
+    /// Whether nothing more may be begun. Hosts that are offline are no reason with
+    /// `--skip-offline`.
+    pub(super) fn must_stop(&self, members: &[Member]) -> bool {
+        let bad = |member: &Member| match member.outcome() {
+            None => false,
+            Some(Outcome::Unreachable) => !self.job.skip_offline,
+            Some(_) => true,
+        };
+        self.interrupts().is_asked()
+            || members.iter().any(bad)
+            || !members.iter().any(Member::is_active)
+    }
+
+    /// Takes all hosts through one phase at once. Nothing new is begun after an interrupt.
+    pub(super) async fn phase(&self, phase: Phase, members: Vec<Member>) -> Vec<Member> {
+        if self.interrupts().is_asked() && phase != Phase::Return {
+            return members;
+        }
+        self.job.reach.report.event(RunEvent::Phase(phase));
+        fleet::on_all(members, |member| {
+            let run = self.clone();
+            async move { run.one(phase, member).await }
+        })
+        .await
+    }
+
+    /// A rollback has nothing to bring along.
+    pub(super) async fn stage(&self, members: Vec<Member>) -> Vec<Member> {
+        match self.job.goal {
+            Goal::Ship(_) => self.phase(Phase::Stage, members).await,
+            Goal::Kept(_) | Goal::Back(_) => members,
+        }
+    }
+
+    /// Once, on one host; a rollback undoes no migration.
+    pub(super) async fn migrate(&self, members: Vec<Member>) -> Vec<Member> {
+        let wanted = match &self.job.goal {
+            Goal::Ship(release) => !release.manifest().app_file.migrate.run.is_empty(),
+            Goal::Kept(_) => true,
+            Goal::Back(_) => false,
+        };
+        let taking_part: Vec<_> = members
+            .iter()
+            .filter(|member| member.is_active())
+            .map(|member| member.name().clone())
+            .collect();
+        let Some(place) = self
+            .job
+            .plan
+            .migration_place(&taking_part)
+            .filter(|_| wanted)
+        else {
+            return members;
+        };
+        let report = &self.job.reach.report;
+        report.event(RunEvent::Phase(Phase::Migrate));
+        if let Some(remark) = place.remark {
+            report.event(RunEvent::Note(remark));
+        }
+        fleet::on_all(members, |member| {
+            let run = self.clone();
+            let here = *member.name() == place.host;
+            async move {
+                if here {
+                    run.one(Phase::Migrate, member).await
+                } else {
+                    member
+                }
+            }
+        })
+        .await
+    }
+
+    async fn one(&self, phase: Phase, mut member: Member) -> Member {
+        match phase {
+            Phase::Connect => self.connect(&mut member).await,
+            Phase::Return if member.was_switched() && member.link.is_some() => {
+                self.send_back(&mut member).await;
+            }
+            Phase::Return => {}
+            _ if !member.is_active() => {}
+            Phase::Lock => self.lock(&mut member).await,
+            Phase::Preflight => self.preflight(&mut member).await,
+            Phase::Stage => self.stage_one(&mut member).await,
+            Phase::Migrate => self.migrate_one(&mut member).await,
+            Phase::Switch => self.switch(&mut member).await,
+        }
+        if !member.has_failed() {
+            let (host, what) = (member.name().clone(), HostEvent::PhaseDone { phase });
+            self.job.reach.report.event(RunEvent::Host { host, what });
+        }
+        member
+    }
+
+    async fn connect(&self, member: &mut Member) {
+        match HostLink::open(&self.job.reach, &member.host).await {
+            Ok(link) => member.link = Some(link),
+            Err(error) => member.unreachable(&error),
+        }
+    }
+
+    async fn lock(&self, member: &mut Member) {
+        let order = Order::Lock {
+            environment: self.job.plan.environment.clone(),
+            app: self.job.plan.app.clone(),
+            verb: self.job.verb.to_owned(),
+        };
+        match self.order(member, order, None, false).await {
+            None | Some(Reply::Locked) => {}
+            Some(other) => member.ended_by(other),
+        }
+    }
+
+    async fn preflight(&self, member: &mut Member) {
+        let release = match &self.job.goal {
+            Goal::Ship(release) => Preflighted::Deploy {
+                release: release.signed().clone(),
+            },
+            Goal::Kept(version) => Preflighted::Rollback {
+                version: version.clone(),
+            },
+            Goal::Back(version) => {
+                let Some(version) = self.way_back(member, version.clone()).await else {
+                    return;
+                };
+                Preflighted::Rollback { version }
+            }
+        };
+        let order = Order::Preflight {
+            app: self.job.plan.app.clone(),
+            domain: self.job.plan.domain.clone(),
+            release,
+        };
+        match self.order(member, order, None, false).await {
+            None => {}
+            Some(Reply::Preflight { problems, live, .. }) => {
+                member.live = live;
+                for problem in &problems {
+                    let (host, what) = (member.name().clone(), HostEvent::Problem(problem.clone()));
+                    self.job.reach.report.event(RunEvent::Host { host, what });
+                }
+                if !problems.is_empty() {
+                    member.refused(&problems);
+                }
+            }
+            Some(other) => member.ended_by(other),
+        }
+    }
+
+    /// The version that this host goes back to: the one that was named, or what it says itself.
+    async fn way_back(&self, member: &mut Member, named: Option<Version>) -> Option<Version> {
+        let back_to = match named {
+            Some(version) => Some(version),
+            None => {
+                let app = Some(self.job.plan.app.clone());
+                match self
+                    .order(member, Order::Status { app }, None, false)
+                    .await?
+                {
+                    Reply::Status { apps } => apps
+                        .into_iter()
+                        .find(|status| status.app == self.job.plan.app)
+                        .and_then(|status| status.previous),
+                    other => {
+                        member.ended_by(other);
+                        return None;
+                    }
+                }
+            }
+        };
+        if back_to.is_none() {
+            member.refused(&[longshore_shared::wire::v1::Problem {
+                what: format!("no release of {} served here before", self.job.plan.app),
+                next: format!(
+                    "See what the hosts keep: longshore releases {}",
+                    self.job.plan.environment
+                ),
+            }]);
+        }
+        member.back_to.clone_from(&back_to);
+        back_to
+    }
+
+    async fn stage_one(&self, member: &mut Member) {
+        let Goal::Ship(release) = &self.job.goal else {
+            return;
+        };
+        let order = Order::Stage {
+            release: release.signed().clone(),
+        };
+        match self.order(member, order, Some(release), false).await {
+            None => {}
+            Some(Reply::Staged { .. }) => member.progress = Progress::Staged,
+            Some(other) => member.ended_by(other),
+        }
+    }
+
+    async fn migrate_one(&self, member: &mut Member) {
+        let Some(version) = self.job.goal.version() else {
+            return;
+        };
+        let app = self.job.plan.app.clone();
+        match self
+            .order(member, Order::Migrate { app, version }, None, false)
+            .await
+        {
+            None | Some(Reply::Migrated { .. }) => {}
+            Some(other) => member.ended_by(other),
+        }
+    }
+
+    async fn switch(&self, member: &mut Member) {
+        let version = match &self.job.goal {
+            Goal::Back(_) => member.back_to.clone(),
+            goal => goal.version(),
+        };
+        let Some(version) = version else { return };
+        let order = Order::Switch {
+            app: self.job.plan.app.clone(),
+            version,
+            why: self.job.goal.reason(),
+        };
+        match self.order(member, order, None, true).await {
+            None => {}
+            Some(Reply::Switched(switched)) => {
+                member.progress = Progress::Switched {
+                    version: switched.version,
+                    previous: switched.previous,
+                    unchanged: switched.unchanged,
+                    remarks: switched.remarks,
+                };
+            }
+            Some(other) => member.ended_by(other),
+        }
+    }
+
+    /// Another host failed: back to what served before. Nobody may interrupt this.
+    async fn send_back(&self, member: &mut Member) {
+        let Progress::Switched { previous, .. } = &member.progress else {
+            return;
+        };
+        let Some(version) = previous.clone() else {
+            member.stuck(HostFailure {
+                what: "nothing served here before, so there is nothing to go back to".to_owned(),
+                ..HostFailure::default()
+            });
+            return;
+        };
+        let order = Order::Switch {
+            app: self.job.plan.app.clone(),
+            version,
+            why: SwitchReason::Return,
+        };
+        let Some(link) = member.link.as_mut() else {
+            return;
+        };
+        match link.order(order, None, &Interrupts::never()).await {
+            Ok(Reply::Switched(back)) => {
+                member.progress = Progress::Returned {
+                    version: back.version,
+                };
+            }
+            Ok(Reply::Failed(failed)) => member.stuck(super::member::of_failed(failed)),
+            Ok(other) => member.ended_by(other),
+            Err(error) => member.lost(&error, true),
+        }
+    }
+
+    /// `None` when the line broke, which the member then knows.
+    async fn order(
+        &self,
+        member: &mut Member,
+        order: Order,
+        release: Option<&Arc<Release>>,
+        moving: bool,
+    ) -> Option<Reply> {
+        let link = member.link.as_mut()?;
+        match link.order(order, release, self.interrupts()).await {
+            Ok(reply) => Some(reply),
+            // Before traffic moves, a host that is lost is a host that cannot be reached.
+            Err(error) if !moving && self.job.skip_offline => {
+                member.unreachable(&error);
+                None
+            }
+            Err(error) => {
+                member.lost(&error, moving);
+                None
+            }
+        }
+    }
+
+    /// Says good-bye to all hosts, which frees the locks, and collects what became of them.
+    pub(super) async fn close(&self, members: Vec<Member>) -> Vec<HostResult> {
+        fleet::on_all(members, |member| async move {
+            let (result, link) = member.into_result();
+            if let Some(link) = link {
+                link.close().await;
+            }
+            result
+        })
+        .await
+    }
+}
