@@ -20,9 +20,9 @@ pub enum Error {
          password (`sudo -n true` must succeed). Nothing was changed."
     )]
     NotRoot,
-    /// sudo was there and could not be run.
-    #[error("could not start sudo")]
-    Sudo(#[source] std::io::Error),
+    /// The lab could not start itself again.
+    #[error("could not start the lab again as root")]
+    Again(#[source] io::Error),
 }
 
 /// Whether this process is root.
@@ -30,26 +30,46 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Returns at once for root; else starts this program again under sudo, in its place.
+/// Returns at once for root with root's path; else starts this program again as that, in its
+/// place.
 pub fn become_root() -> Result<(), Error> {
-    if is_root() {
+    let path = env::var("PATH").unwrap_or_default();
+    let whole = with_roots_folders(&path);
+    if is_root() && path == whole {
         return Ok(());
     }
-    if !process::passes(Command::new("sudo").args(["-n", "true"])) {
+    let mut again = if is_root() {
+        Command::new("env")
+    } else if process::passes(Command::new("sudo").args(["-n", "true"])) {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", "env"]);
+        sudo
+    } else {
         return Err(Error::NotRoot);
-    }
-    let mut again = Command::new("sudo");
-    again.args(["-n", "env"]);
-    for (key, value) in env::vars_os() {
+    };
+    for (key, value) in env::vars_os().filter(|(key, _)| key != "PATH") {
         let mut pair = key;
         pair.push("=");
         pair.push(value);
         again.arg(pair);
     }
+    again.arg(format!("PATH={whole}"));
     again
-        .arg(env::current_exe().map_err(Error::Sudo)?)
+        .arg(env::current_exe().map_err(Error::Again)?)
         .args(env::args_os().skip(1));
-    Err(Error::Sudo(again.exec()))
+    Err(Error::Again(again.exec()))
+}
+
+/// Debian keeps root's programs apart, and gives those folders to root's login alone.
+fn with_roots_folders(path: &str) -> String {
+    let mut whole = path.to_owned();
+    for folder in ["/usr/local/sbin", "/usr/sbin", "/sbin"] {
+        if !path.split(':').any(|have| have == folder) {
+            whole.push(':');
+            whole.push_str(folder);
+        }
+    }
+    whole
 }
 
 /// A command that runs as the person who called sudo, so that no file of theirs becomes root's.
@@ -75,5 +95,17 @@ pub fn folder_of_caller(path: &Path) -> Result<(), io::Error> {
     match (number("SUDO_UID"), number("SUDO_GID")) {
         (Some(uid), Some(gid)) if is_root() => chown(path, Some(uid), Some(gid)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roots_folders_are_added_once() {
+        let whole = with_roots_folders("/usr/bin:/usr/sbin");
+        assert_eq!(whole, "/usr/bin:/usr/sbin:/usr/local/sbin:/sbin");
+        assert_eq!(with_roots_folders(&whole), whole);
     }
 }
