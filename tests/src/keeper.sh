@@ -29,6 +29,7 @@ while :; do
     sh -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "/sys/fs/cgroup/$group/machine" \
         systemd-nspawn --quiet --settings=no --directory="$root" --machine="$machine" \
         --hostname="$hostname" --register=no --keep-unit --link-journal=no --resolv-conf=off \
+        --capability=CAP_NET_ADMIN \
         --network-namespace-path="/run/netns/$netns" --console=pipe --boot || status=$?
     # 133 is how nspawn says "reboot" when it keeps its unit.
     [ "$status" = 133 ] || exit "$status"
