@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -108,7 +109,7 @@ pub fn main_impl() -> ExitCode {
         Err(error) => return ui::clap_message(&error).into(),
     };
     start_logging(cli.global.verbose);
-    let context = Context::new(Ui::new(cli.global.json), cli.global);
+    let context = Context::new(Arc::new(Ui::new(cli.global.json)), cli.global);
     let verb = cli.verb.name();
     let exit = match run(cli.verb, &context) {
         Ok(exit) => exit,

@@ -2,12 +2,16 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use longshore_shared::app_file::AppFile;
 
 use crate::cli::GlobalArgs;
 use crate::error::CommandError;
-use crate::inventory::{self, Environment, EnvironmentApp, Host, HostSelection, Inventory};
+use crate::event::Report;
+use crate::inventory::{self, Environment, EnvironmentApp, Inventory};
+use crate::rollout::Reach;
+use crate::ssh::{AskPassphrase, Keyring, Surroundings};
 use crate::toml_file;
 use crate::ui::Ui;
 
@@ -16,12 +20,12 @@ pub(crate) const APP_FILE: &str = "longshore.toml";
 
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) ui: Ui,
+    pub(crate) ui: Arc<Ui>,
     pub(crate) global: GlobalArgs,
 }
 
 impl Context {
-    pub(crate) fn new(ui: Ui, global: GlobalArgs) -> Self {
+    pub(crate) fn new(ui: Arc<Ui>, global: GlobalArgs) -> Self {
         Context { ui, global }
     }
 
@@ -62,6 +66,17 @@ impl Context {
         }
     }
 
+    /// What is needed to reach the hosts of an environment.
+    pub(crate) fn reach(&self, environment: &Environment, report: Arc<dyn Report>) -> Reach {
+        let person: Arc<dyn AskPassphrase> = self.ui.clone();
+        Reach {
+            around: Arc::new(Surroundings::of_this_process()),
+            keyring: Arc::new(Keyring::new(person)),
+            report,
+            environment: environment.name.clone(),
+        }
+    }
+
     /// The app if the person or the folder names one; `None` means all of the environment's.
     pub(crate) fn app_if_named<'a>(
         &self,
@@ -72,13 +87,4 @@ impl Context {
             None => Ok(None),
         }
     }
-}
-
-/// The chosen hosts that carry `app`.
-pub(crate) fn hosts_of_app<'a>(
-    environment: &'a Environment,
-    app: &EnvironmentApp,
-    selection: &HostSelection,
-) -> Result<Vec<&'a Host>, CommandError> {
-    Ok(selection.choose(environment, |host| app.hosts.contains(&host.name))?)
 }

@@ -3,12 +3,14 @@
 //! people moves to standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Mutex;
 
 use indicatif::MultiProgress;
 
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::ssh::AskPassphrase;
 
 /// Where the words of one command go.
 #[derive(Debug)]
@@ -88,6 +90,26 @@ impl Ui {
         match &self.bars {
             Some(bars) => bars.suspend(print),
             None => print(),
+        }
+    }
+}
+
+impl AskPassphrase for Ui {
+    fn ask(&self, file: &Path) -> Option<String> {
+        if !io::stderr().is_terminal() {
+            return None;
+        }
+        let ask = || {
+            let mut err = io::stderr();
+            // If the question cannot be shown, the answer will not come either.
+            let _ = write!(err, "Passphrase of {}: ", file.display());
+            let _ = err.flush();
+            console::Term::stderr().read_secure_line().ok()
+        };
+        let _guard = self.out.lock();
+        match &self.bars {
+            Some(bars) => bars.suspend(ask),
+            None => ask(),
         }
     }
 }

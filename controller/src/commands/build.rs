@@ -1,12 +1,16 @@
 //! `longshore build`: from a commit to a signed release in `dist/`.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::Args;
+use serde_json::json;
 
+use crate::build::{self, BuildRequest};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::report::bytes;
 
 /// Build a signed release of this repository's app
 ///
@@ -24,7 +28,7 @@ pub(crate) struct BuildArgs {
     #[arg(long = "ref", value_name = "REF")]
     pub(crate) git_ref: Option<String>,
 
-    /// The release's version (semver); else from the newest tag and the commit
+    /// The release's version (semver); else that of a tag such as v1.4.0 on the commit
     #[arg(long, value_name = "X.Y.Z")]
     pub(crate) version: Option<semver::Version>,
 
@@ -33,13 +37,50 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
 
-    /// Build although files here differ from the commit; the manifest will say so
+    /// Build although files here differ from the commit: the tracked files as they are, without new
+    /// ones; the manifest will say so
     #[arg(long)]
     pub(crate) allow_dirty: bool,
 }
 
-pub(crate) fn run(_args: &BuildArgs, _context: &Context) -> Result<Exit, CommandError> {
-    Err(CommandError::failed(
-        "this build of longshore cannot build releases yet",
-    ))
+pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<Exit, CommandError> {
+    let begun = Instant::now();
+    let folder = context.folder()?;
+    let request = BuildRequest {
+        folder: &folder,
+        git_ref: args.git_ref.as_deref(),
+        version: args.version.as_ref(),
+        key: args.key.as_deref(),
+        allow_dirty: args.allow_dirty,
+        person: context.ui.as_ref(),
+    };
+    let built = build::build(&request, &mut |event| context.ui.note(&event.line()))?;
+    let manifest = &built.manifest;
+    let what = if built.unchanged {
+        "was there already, with the same bytes"
+    } else {
+        "is built and signed"
+    };
+    context
+        .ui
+        .answer(&format!("{} {} {what}", manifest.app, manifest.version));
+    context
+        .ui
+        .answer(&format!("  {}", built.files.tarball.display()));
+    context.ui.answer(&format!(
+        "  {} packed, signed by {}",
+        bytes(manifest.tarball.size),
+        built.fingerprint
+    ));
+    context.ui.machine(
+        &json!({
+            "event": "result", "verb": "build", "ok": true, "exit": 0, "app": manifest.app,
+            "version": manifest.version, "commit": manifest.commit, "clean": manifest.clean,
+            "unchanged": built.unchanged, "release": built.files.tarball,
+            "sha256": manifest.tarball.sha256, "bytes": manifest.tarball.size,
+            "signer": built.fingerprint, "seconds": begun.elapsed().as_secs_f64(),
+        })
+        .to_string(),
+    );
+    Ok(Exit::Done)
 }

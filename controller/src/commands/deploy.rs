@@ -1,13 +1,21 @@
 //! `longshore deploy ENV`: bring a release onto hosts and move traffic to it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
+use jiff::Timestamp;
 
+use super::fleet_run;
 use super::host_args::HostArgs;
+use crate::build::{ForDeploy, ResolveError, Resolved, WhichRelease};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::inventory::EnvironmentApp;
+use crate::plan::Plan;
+use crate::rollout::Goal;
+use crate::terminal_text::one_line;
 
 /// Deploy a release to an environment without dropping a request
 ///
@@ -38,6 +46,10 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "VERSION", group = "what")]
     pub(crate) version: Option<semver::Version>,
 
+    /// Sign with this SSH key if the release has to be built first
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) hosts: HostArgs,
 }
@@ -46,6 +58,80 @@ pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, Co
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let _hosts = crate::context::hosts_of_app(environment, app, &args.hosts.selection())?;
-    Err(CommandError::failed("not yet"))
+    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let goal = goal(args, app, context).await?;
+    fleet_run::run(
+        "deploy",
+        environment,
+        plan,
+        goal,
+        args.hosts.skip_offline,
+        context,
+    )
+    .await
+}
+
+/// The release that is meant, built first where there is none.
+async fn goal(
+    args: &DeployArgs,
+    app: &EnvironmentApp,
+    context: &Context,
+) -> Result<Goal, CommandError> {
+    let which = match (&args.release, &args.git_ref, &args.version) {
+        (Some(file), _, _) => WhichRelease::File(file.clone()),
+        (_, Some(name), _) => WhichRelease::Ref(name.clone()),
+        (_, _, Some(version)) => WhichRelease::Version(version.clone()),
+        _ => WhichRelease::Branch(app.branch.clone()),
+    };
+    let (name, folder, key) = (app.name.clone(), context.folder()?, args.key.clone());
+    let ui = Arc::clone(&context.ui);
+    // A build runs commands and reads whole tarballs, which would hold up everything else.
+    let resolved = tokio::task::spawn_blocking(move || {
+        ForDeploy {
+            which,
+            app: &name,
+            folder: &folder,
+            key: key.as_deref(),
+            person: ui.as_ref(),
+        }
+        .resolve(&mut |event| ui.note(&event.line()))
+    });
+    let resolved = resolved
+        .await
+        .map_err(|error| CommandError::failed("reading the release broke off").caused_by(error))?;
+    match (resolved, &args.version) {
+        (Ok(resolved), _) => {
+            announce(&resolved, context);
+            Ok(Goal::Ship(resolved.release))
+        }
+        // What is not here may still be on the hosts; their preflight says when it is not.
+        (Err(ResolveError::NoVersion { .. } | ResolveError::Git(_)), Some(version)) => {
+            let what = format!(
+                "{} {version} is not in dist/ here: taking what the hosts keep",
+                app.name
+            );
+            context.ui.note(&what);
+            Ok(Goal::Kept(version.clone()))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Which commit this is, before anything is changed.
+fn announce(resolved: &Resolved, context: &Context) {
+    let manifest = resolved.release.manifest();
+    let mut line = format!(
+        "{} {}: commit {}",
+        manifest.app,
+        manifest.version,
+        manifest.commit.chars().take(12).collect::<String>()
+    );
+    if let Some(commit) = &resolved.commit {
+        let age = commit.age(Timestamp::now());
+        line.push_str(&format!(" by {}, {age}: {}", commit.author, commit.subject));
+    }
+    if !manifest.clean {
+        line.push_str(" (built from a working tree that differed from the commit)");
+    }
+    context.ui.note(&one_line(&line));
 }

@@ -1,11 +1,20 @@
 //! `longshore releases ENV`: which releases the hosts keep.
 
-use clap::Args;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
+use clap::Args;
+use longshore_shared::name::AppName;
+use longshore_shared::wire::v1::{ReleaseState, ReleaseStatus};
+use semver::Version;
+
+use super::asking::{self, Answers};
 use super::host_args::HostArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::report::{bytes, columns, status_line};
+use crate::terminal_text::one_line;
 
 /// List the releases that hosts keep, and which one serves
 ///
@@ -27,6 +36,67 @@ pub(crate) struct ReleasesArgs {
 pub(crate) async fn run(args: &ReleasesArgs, context: &Context) -> Result<Exit, CommandError> {
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
-    let _app = context.app_if_named(environment)?;
-    Err(CommandError::failed("not yet"))
+    let answers = asking::ask(environment, &args.hosts, context).await?;
+    let header = [
+        "APP", "VERSION", "COMMIT", "STAGED", "SIZE", "SIGNER", "HOSTS",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for ((app, version), kept) in collect(&answers) {
+        let release = kept.release;
+        rows.push(vec![
+            app.to_string(),
+            version.to_string(),
+            release.commit.chars().take(12).collect(),
+            release.staged.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            bytes(release.bytes),
+            release.signer.clone(),
+            kept.places.join(", "),
+        ]);
+    }
+    for line in columns(&rows) {
+        context.ui.answer(&one_line(&line));
+    }
+    answers.say_failures(context);
+    let line = status_line("releases", answers.exit, answers.seconds, answers.to_json());
+    context.ui.machine(&line);
+    Ok(answers.exit)
+}
+
+/// One release, and on which hosts it is what.
+struct Kept<'a> {
+    release: &'a ReleaseStatus,
+    places: Vec<String>,
+}
+
+/// Releases by app and version, the newest version first.
+fn collect(answers: &Answers) -> Vec<((&AppName, &Version), Kept<'_>)> {
+    let mut all: BTreeMap<(&AppName, Reverse<&Version>), Kept<'_>> = BTreeMap::new();
+    for answer in &answers.hosts {
+        for app in answer.said.iter().flat_map(|said| &said.apps) {
+            for release in &app.releases {
+                let kept = all
+                    .entry((&app.app, Reverse(&release.version)))
+                    .or_insert(Kept {
+                        release,
+                        places: Vec::new(),
+                    });
+                kept.places
+                    .push(format!("{} ({})", answer.host, word(release.state)));
+            }
+        }
+    }
+    all.into_iter()
+        .map(|((app, Reverse(version)), kept)| ((app, version), kept))
+        .collect()
+}
+
+fn word(state: ReleaseState) -> &'static str {
+    match state {
+        ReleaseState::Live => "live",
+        ReleaseState::Warm => "warm",
+        ReleaseState::Good => "good",
+        ReleaseState::Bad => "bad",
+        ReleaseState::Staged => "staged",
+        ReleaseState::Unknown => "?",
+    }
 }

@@ -2,10 +2,13 @@
 
 use clap::Args;
 
+use super::fleet_run;
 use super::host_args::HostArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::plan::Plan;
+use crate::rollout::Goal;
 
 /// Go back to the release that served before
 ///
@@ -35,6 +38,15 @@ pub(crate) async fn run(args: &RollbackArgs, context: &Context) -> Result<Exit, 
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let _hosts = crate::context::hosts_of_app(environment, app, &args.hosts.selection())?;
-    Err(CommandError::failed("not yet"))
+    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let goal = Goal::Back(args.version.clone());
+    fleet_run::run(
+        "rollback",
+        environment,
+        plan,
+        goal,
+        args.hosts.skip_offline,
+        context,
+    )
+    .await
 }

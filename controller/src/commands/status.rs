@@ -1,11 +1,16 @@
 //! `longshore status ENV`: what serves where.
 
 use clap::Args;
+use longshore_shared::wire::v1::{AppStatus, Outcome, Slot};
+use semver::Version;
 
+use super::asking;
 use super::host_args::HostArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::report::{columns, status_line};
+use crate::terminal_text::one_line;
 
 /// Show what every host of an environment serves
 ///
@@ -28,6 +33,98 @@ pub(crate) struct StatusArgs {
 pub(crate) async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, CommandError> {
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
-    let _app = context.app_if_named(environment)?;
-    Err(CommandError::failed("not yet"))
+    let answers = asking::ask(environment, &args.hosts, context).await?;
+    let header = [
+        "HOST", "APP", "VERSION", "SLOT", "HEALTH", "SINCE", "PREVIOUS",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let mut remarks = Vec::new();
+    for answer in &answers.hosts {
+        let host = answer.host.to_string();
+        match &answer.said {
+            Ok(said) if said.apps.is_empty() => rows.push(vec![host, "no app yet".to_owned()]),
+            Ok(said) => {
+                for app in &said.apps {
+                    rows.push(row(&host, app));
+                    remarks.extend(remark(&host, app));
+                }
+            }
+            Err(_) => rows.push(vec![host, "does not answer".to_owned()]),
+        }
+    }
+    for line in columns(&rows) {
+        context.ui.answer(&one_line(&line));
+    }
+    for remark in remarks {
+        context.ui.answer(&one_line(&remark));
+    }
+    answers.say_failures(context);
+    let line = status_line("status", answers.exit, answers.seconds, answers.to_json());
+    context.ui.machine(&line);
+    Ok(answers.exit)
+}
+
+fn row(host: &str, app: &AppStatus) -> Vec<String> {
+    let or_dash = |version: &Option<Version>| {
+        version
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), ToString::to_string)
+    };
+    let slot = match app.slot {
+        Some(Slot::Blue) => "blue",
+        Some(Slot::Green) => "green",
+        None => "-",
+    };
+    let health = match app.healthy {
+        Some(true) => "healthy",
+        Some(false) => "NOT HEALTHY",
+        None => "-",
+    };
+    let since = app.since.map_or_else(
+        || "-".to_owned(),
+        |since| since.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    );
+    vec![
+        host.to_owned(),
+        app.app.to_string(),
+        or_dash(&app.version),
+        slot.to_owned(),
+        health.to_owned(),
+        since,
+        or_dash(&app.previous),
+    ]
+}
+
+/// What a person should know beyond the row: work under way, and how the last work ended if badly.
+fn remark(host: &str, app: &AppStatus) -> Vec<String> {
+    let name = &app.app;
+    let mut remarks = Vec::new();
+    if let Some(holder) = &app.locked_by {
+        remarks.push(format!("{host}: {name} is locked by {holder}"));
+    }
+    if let Some(last) = &app.last {
+        let how = match last.outcome {
+            Outcome::Running => "is running",
+            Outcome::Refused => "was refused",
+            Outcome::Failed => "failed",
+            Outcome::TakenBack => "was taken back",
+            Outcome::Unknown => "ended in a way that this longshore does not know",
+            Outcome::Done | Outcome::Unchanged => return remarks,
+        };
+        let version = last
+            .version
+            .as_ref()
+            .map(|v| format!(" {v}"))
+            .unwrap_or_default();
+        let why = last
+            .message
+            .as_ref()
+            .map(|m| format!(": {m}"))
+            .unwrap_or_default();
+        let verb = &last.verb;
+        remarks.push(format!(
+            "{host}: the last {verb} of {name}{version} {how}{why}"
+        ));
+    }
+    remarks
 }

@@ -11,6 +11,7 @@ use crate::rollout::RunEnd;
 use crate::ui::Ui;
 
 use human::HumanReport;
+pub(crate) use human::bytes;
 pub(crate) use json::{ResultLine, status_line};
 pub(crate) use table::columns;
 

@@ -112,7 +112,7 @@ impl Run {
             return members;
         }
         let members = self.phase(Phase::Switch, members).await;
-        // Stopped by the person in the middle: how things stand is said, and they decide.
+        // A host whose switch was cancelled by the person has failed too: all go back together.
         let failed = members.iter().any(|m| m.outcome() == Some(Outcome::Failed));
         if failed && members.iter().any(Member::was_switched) {
             return self.phase(Phase::Return, members).await;

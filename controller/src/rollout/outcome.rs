@@ -82,7 +82,14 @@ pub struct Circumstances {
 /// The exit code that a rollout's hosts add up to.
 pub fn exit_of(hosts: &[HostResult], around: Circumstances) -> Exit {
     let any = |outcome: Outcome| hosts.iter().any(|host| host.outcome == outcome);
-    if around.interrupted {
+    // A Ctrl-C that came after the last switch has interrupted nothing.
+    let complete = hosts.iter().all(|host| {
+        matches!(
+            host.outcome,
+            Outcome::Switched | Outcome::Unchanged | Outcome::Unreachable
+        )
+    });
+    if around.interrupted && !complete {
         return Exit::Interrupted;
     }
     let moved = any(Outcome::Switched);
@@ -161,6 +168,10 @@ mod tests {
             interrupted: true,
             ..Default::default()
         };
-        assert_eq!(exit_of(&[host(Switched)], around), Exit::Interrupted);
+        assert_eq!(
+            exit_of(&[host(Switched), host(Skipped)], around),
+            Exit::Interrupted
+        );
+        assert_eq!(exit_of(&[host(Switched)], around), Exit::Done);
     }
 }

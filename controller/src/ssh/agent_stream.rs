@@ -214,7 +214,10 @@ fn meaning(status: Option<u32>, signal: bool, complaint: &str) -> AgentGone {
         {
             AgentGone::NoAgent
         }
-        Some(_) if has("ermission denied") => AgentGone::SocketDenied { said },
+        Some(_) if has("may not talk to the agent") || has("ermission denied") => {
+            AgentGone::SocketDenied { said }
+        }
+        Some(_) if has("the agent does not run") => AgentGone::NotRunning { said },
         Some(status) if status != 0 && (has("No such file") || has("onnection refused")) => {
             AgentGone::NotRunning { said }
         }

@@ -1,0 +1,72 @@
+//! Runs a rollout to its end: the report beside it, Ctrl-C listened to, the result said last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::context::Context;
+use crate::error::{CommandError, ErrorKind};
+use crate::event::{Report, RunEvent};
+use crate::exit_code::Exit;
+use crate::inventory::Environment;
+use crate::plan::Plan;
+use crate::report::RunReport;
+use crate::rollout::{Goal, Interrupts, Job, roll_out};
+
+/// How often it is looked whether the run has been silent for too long.
+const TICK: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(
+    verb: &'static str,
+    environment: &Environment,
+    plan: Plan,
+    goal: Goal,
+    skip_offline: bool,
+    context: &Context,
+) -> Result<Exit, CommandError> {
+    let report = RunReport::new(Arc::clone(&context.ui));
+    let interrupts = Interrupts::listen();
+    let job = Job {
+        verb,
+        plan,
+        goal,
+        skip_offline,
+        reach: context.reach(environment, report.clone()),
+        interrupts: interrupts.clone(),
+    };
+    let beside = tokio::spawn(beside(report.clone(), interrupts.clone()));
+    let end = tokio::select! {
+        end = roll_out(job) => end,
+        () = interrupts.insisted() => {
+            beside.abort();
+            return Err(left_at_once(environment));
+        }
+    };
+    beside.abort();
+    report.end(&end);
+    Ok(end.exit)
+}
+
+/// Breaks silences, and says once that an interrupt was heard.
+async fn beside(report: Arc<RunReport>, interrupts: Interrupts) {
+    let mut ticks = tokio::time::interval(TICK);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => report.tick(),
+            () = interrupts.asked(), if !told => {
+                told = true;
+                report.event(RunEvent::Interrupted);
+            }
+        }
+    }
+}
+
+fn left_at_once(environment: &Environment) -> CommandError {
+    let name = &environment.name;
+    CommandError::new(
+        ErrorKind::Interrupted,
+        "left before the hosts had answered; they finish or undo by themselves what they had begun",
+    )
+    .hint(format!("See how it ended: longshore status {name}"))
+    .hint("Then run the same command again to go on.")
+}
