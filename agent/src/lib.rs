@@ -1,1 +1,24 @@
-//! Under construction.
+//! The resident agent: server → intake → activate, with what happened in the ledger.
+//!
+//! It is crash-only. A stop at any moment, by a signal or a power cut, is made good at the next
+//! start by `recovery`, from the operations that the ledger has as running.
+
+mod activate;
+mod cli;
+mod command;
+mod events;
+mod host;
+mod intake;
+mod layout;
+mod ledger;
+mod links;
+mod local;
+mod locks;
+mod names;
+mod operation;
+mod preflight;
+mod recovery;
+mod server;
+mod status;
+
+pub use cli::main_impl;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The agent's executable; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    longshore_agent::main_impl()
+}

@@ -1,0 +1,80 @@
+//! `[migrate]`: once per environment, on its first host, with the new release's code and settings.
+
+use longshore_shared::manifest::Manifest;
+use longshore_shared::name::AppName;
+use longshore_shared::wire::latest::Reply;
+use semver::Version;
+
+use super::live;
+use super::step_unit::{Mount, StepUnit};
+use crate::intake::release_environment;
+use crate::layout::AppLayout;
+use crate::operation::{Operation, Trouble};
+use crate::server::Agent;
+
+/// A migration that can be begun.
+#[derive(Debug)]
+pub(crate) struct Migration {
+    layout: AppLayout,
+    manifest: Manifest,
+    ran: bool,
+}
+
+/// Looks up what is to be run.
+pub(crate) fn prepare(
+    agent: &Agent,
+    app: &AppName,
+    version: &Version,
+) -> Result<Migration, Trouble> {
+    let layout = AppLayout::new(app);
+    let manifest = staged_manifest(agent, &layout, version)?;
+    let ran = agent.ledger.migrated(app, version)?;
+    Ok(Migration {
+        layout,
+        manifest,
+        ran,
+    })
+}
+
+impl Migration {
+    pub(crate) fn run(self, agent: &Agent, operation: &Operation) -> Result<Reply, Trouble> {
+        let steps = &self.manifest.app_file.migrate.run;
+        if steps.is_empty() || self.ran {
+            return Ok(Reply::Migrated { unchanged: true });
+        }
+        let version = &self.manifest.version;
+        let unit = StepUnit {
+            layout: &self.layout,
+            release: &self.layout.release(version),
+            mount: Mount::ReadOnly,
+            environment: release_environment(&self.manifest).collect(),
+        };
+        operation.step("migrate", || {
+            steps
+                .iter()
+                .try_for_each(|command| unit.run(operation, "migrate", command.as_str()))
+        })?;
+        agent.ledger.set_migrated(&self.layout.app, version)?;
+        Ok(Reply::Migrated { unchanged: false })
+    }
+}
+
+/// The manifest of a release that is ready on this host.
+pub(super) fn staged_manifest(
+    agent: &Agent,
+    layout: &AppLayout,
+    version: &Version,
+) -> Result<Manifest, Trouble> {
+    if agent.ledger.release(&layout.app, version)?.is_none() {
+        return Err(Trouble::refused(
+            format!("{} {version} is not on this host", layout.app),
+            "deploy it; `longshore releases` lists what each host holds",
+        ));
+    }
+    live::manifest(layout, version).map_err(|error| {
+        Trouble::refused(
+            format!("{} {version} is damaged on this host: {error}", layout.app),
+            "deploy it under a new version",
+        )
+    })
+}

@@ -1,0 +1,21 @@
+//! Moving traffic: start the idle slot → health → site → links → settle.
+//!
+//! Until the links move, the old release serves and everything can be taken back; from then on the
+//! new one serves, and what is left to do is only finished.
+
+pub(crate) mod boot;
+pub(crate) mod cooldown;
+mod health;
+pub(crate) mod live;
+pub(crate) mod migrate;
+mod probe;
+mod prune;
+pub(crate) mod site;
+mod slot_unit;
+pub(crate) mod step_unit;
+mod switch;
+pub(crate) mod systemd;
+
+pub(crate) use health::is_healthy;
+pub(crate) use prune::{clear_staging, sweep};
+pub(crate) use switch::{Switch, finish_links, take_back, verb};

@@ -1,0 +1,191 @@
+//! What is no longer kept. A name goes first, in one step; its files are deleted behind it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use longshore_shared::wire::latest::Slot;
+use semver::Version;
+
+use super::live::in_slot;
+use crate::layout::{AppLayout, ReleaseFiles};
+use crate::ledger::{Ledger, LedgerError, ReleaseRow, Verdict};
+use crate::links;
+use crate::server::eprint_line;
+
+static TRASH: AtomicU64 = AtomicU64::new(0);
+
+/// Keeps `keep` releases of an app, and always what is or was in a slot and what a rollback would
+/// go to.
+pub(super) fn prune(ledger: &Ledger, layout: &AppLayout, keep: u32) -> Result<(), LedgerError> {
+    let releases = ledger.releases(&layout.app)?;
+    let servings = ledger.servings(&layout.app)?;
+    let mut held: Vec<Version> = [Slot::Blue, Slot::Green]
+        .iter()
+        .filter_map(|slot| in_slot(layout, *slot))
+        .collect();
+    held.extend(crate::status::rollback_target(layout, &releases, &servings));
+    let mut trash = Vec::new();
+    for version in surplus(&releases, &held, keep as usize) {
+        ledger.remove_release(&layout.app, &version)?;
+        trash.extend(bury(layout, &layout.release(&version)));
+    }
+    if !trash.is_empty() {
+        trash.extend(unused_layers(layout));
+        delete_behind(trash);
+    }
+    Ok(())
+}
+
+/// Which releases go: the oldest first, and failed ones before those that were good.
+fn surplus(releases: &[ReleaseRow], held: &[Version], keep: usize) -> Vec<Version> {
+    let mut candidates: Vec<&ReleaseRow> = releases
+        .iter()
+        .rev()
+        .filter(|release| !held.contains(&release.version))
+        .collect();
+    candidates.sort_by_key(|release| release.verdict != Verdict::Bad);
+    let over = releases.len().saturating_sub(keep);
+    candidates
+        .into_iter()
+        .take(over)
+        .map(|release| release.version.clone())
+        .collect()
+}
+
+/// Empties `staging`, at a time when nothing is being staged.
+pub(crate) fn clear_staging(layout: &AppLayout) {
+    let Ok(entries) = fs_err::read_dir(layout.staging()) else {
+        return;
+    };
+    delete_behind(entries.flatten().map(|entry| entry.path()).collect());
+}
+
+/// Takes away releases that the ledger does not know and no link names: an agent that was killed
+/// between two steps left them.
+pub(crate) fn sweep(ledger: &Ledger, layout: &AppLayout) -> Result<(), LedgerError> {
+    let known = ledger.releases(&layout.app)?;
+    let Ok(entries) = fs_err::read_dir(layout.releases()) else {
+        return Ok(());
+    };
+    let current = links::names(&layout.current());
+    let mut trash = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let linked = [Slot::Blue, Slot::Green]
+            .iter()
+            .filter_map(|slot| links::names(&layout.slot(*slot)))
+            .chain(current.clone())
+            .any(|linked| linked == name);
+        if !linked
+            && !known
+                .iter()
+                .any(|release| release.version.to_string() == name)
+        {
+            trash.extend(bury(layout, &entry.path()));
+        }
+    }
+    trash.extend(unused_layers(layout));
+    delete_behind(trash);
+    Ok(())
+}
+
+fn unused_layers(layout: &AppLayout) -> Vec<PathBuf> {
+    let Ok(entries) = fs_err::read_dir(layout.layers()) else {
+        return Vec::new();
+    };
+    let mut used = String::new();
+    for release in fs_err::read_dir(layout.releases())
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let layers = fs_err::read_to_string(ReleaseFiles::of(&release.path()).layers());
+        used.push_str(&layers.unwrap_or_default());
+        used.push('\n');
+    }
+    let unused = |path: &PathBuf| {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        !used.lines().any(|key| key == name)
+    };
+    let unused = entries.flatten().map(|entry| entry.path()).filter(unused);
+    unused.filter_map(|layer| bury(layout, &layer)).collect()
+}
+
+/// Gives a folder a name that nothing looks at.
+fn bury(layout: &AppLayout, folder: &Path) -> Option<PathBuf> {
+    let grave = format!(
+        "trash-{}-{}",
+        std::process::id(),
+        TRASH.fetch_add(1, Ordering::Relaxed)
+    );
+    let grave = layout.staging().join(grave);
+    match fs_err::rename(folder, &grave) {
+        Ok(()) => Some(grave),
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                eprint_line(&format!("not pruned: {error}"));
+            }
+            None
+        }
+    }
+}
+
+/// Thousands of files take their time; nobody waits for it, and the next start does the rest.
+fn delete_behind(trash: Vec<PathBuf>) {
+    if trash.is_empty() {
+        return;
+    }
+    std::thread::spawn(move || {
+        for path in trash {
+            let gone = if path.is_dir() && !path.is_symlink() {
+                fs_err::remove_dir_all(&path)
+            } else {
+                fs_err::remove_file(&path)
+            };
+            if let Err(error) = gone {
+                eprint_line(&format!("left behind for now: {error}"));
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use longshore_shared::digest::Sha256Digest;
+
+    fn row(minor: u64, verdict: Verdict) -> ReleaseRow {
+        ReleaseRow {
+            version: Version::new(1, minor, 0),
+            manifest: Sha256Digest::of(b""),
+            signer: String::new(),
+            commit: String::new(),
+            bytes: 0,
+            staged: Timestamp::now(),
+            verdict,
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_and_bad_ones_first_and_held_ones_never() {
+        let (good, bad) = (Verdict::Good, Verdict::Bad);
+        // The newest first, as the ledger gives them.
+        let releases = [
+            row(5, good),
+            row(4, good),
+            row(3, bad),
+            row(2, good),
+            row(1, good),
+        ];
+        let v = |minor| Version::new(1, minor, 0);
+        assert_eq!(surplus(&releases, &[], 5), []);
+        assert_eq!(surplus(&releases, &[], 3), [v(3), v(1)]);
+        assert_eq!(surplus(&releases, &[v(1), v(3)], 3), [v(2), v(4)]);
+        assert_eq!(surplus(&releases, &[v(1), v(2), v(3), v(4), v(5)], 2), []);
+    }
+}

@@ -1,0 +1,283 @@
+//! An app's site in nginx: made from a fixed form, tested apart from the others, installed and
+//! reloaded only when it changed, and taken back when nginx does not take it.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use longshore_shared::digest::Sha256Digest;
+use longshore_shared::manifest::Manifest;
+use thiserror::Error;
+
+use super::probe::ask_web_server;
+use super::systemd;
+use crate::command::{self, CommandError};
+use crate::intake::put;
+use crate::layout::{AppLayout, NGINX_CONFIG};
+use crate::operation::Trouble;
+
+const TEMPLATE: &str = include_str!("../../../systemd/site.conf.template");
+const MARKER: &str = "/.well-known/longshore-site";
+const UNTIL_RELOADED: Duration = Duration::from_secs(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+
+/// Why a site is not served. The one before it is.
+#[derive(Debug, Error)]
+pub(crate) enum SiteError {
+    #[error("the site's test cannot be set up")]
+    Prepare(#[source] io::Error),
+    #[error("nginx does not run, or cannot be asked")]
+    Nginx(#[source] CommandError),
+    #[error("nginx refuses the site of {app}: {said}")]
+    Refused { app: String, said: String },
+    #[error("nginx's configuration is broken already, before anything was changed: {said}")]
+    BrokenBefore { said: String },
+    #[error("with the site of {app} in place nginx refuses the whole: {said}")]
+    RefusedTogether { app: String, said: String },
+    #[error("nginx was reloaded, and does not serve the site of {app} within {UNTIL_RELOADED:?}")]
+    NotTaken { app: String },
+    #[error("the site's file cannot be written")]
+    Write(#[source] io::Error),
+}
+
+impl SiteError {
+    /// What to do about it.
+    pub(crate) fn next(&self) -> &'static str {
+        match self {
+            Self::Prepare(_) | Self::Write(_) => "look at the disk of this host, then deploy again",
+            Self::Nginx(_) => {
+                "start nginx on this host (`systemctl status nginx` tells why it does not run)"
+            }
+            Self::Refused { .. } => {
+                "correct [static] and [web] in longshore.toml, then deploy again"
+            }
+            Self::BrokenBefore { .. } => {
+                "mend the file that it names (`nginx -t` on the host), then deploy again"
+            }
+            Self::RefusedTogether { .. } => {
+                "another site takes the same domain, or the file that it names is wrong: correct it, then deploy again"
+            }
+            Self::NotTaken { .. } => {
+                "read `journalctl -u nginx` and /var/log/nginx/error.log on this host"
+            }
+        }
+    }
+}
+
+impl From<SiteError> for Trouble {
+    fn from(error: SiteError) -> Self {
+        Self::because(&error, error.next())
+    }
+}
+
+/// The group of nginx's workers, as its configuration has it.
+pub(crate) fn nginx_group() -> String {
+    let user = nginx_user();
+    let mut words = user.split_whitespace();
+    let (name, group) = (words.next().unwrap_or("www-data"), words.next());
+    group.unwrap_or(name).to_owned()
+}
+
+fn nginx_user() -> String {
+    let text = fs_err::read_to_string(NGINX_CONFIG).unwrap_or_default();
+    let user = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("user ")?.split(';').next());
+    user.map_or_else(|| "www-data".to_owned(), |user| user.trim().to_owned())
+}
+
+/// The text of the site. It follows from the release's app file and the host's domain alone, so
+/// that a rollback brings the site back as well.
+fn render(layout: &AppLayout, manifest: &Manifest, domain: &str, listen: &str) -> String {
+    let app = layout.app.as_str();
+    let static_files: String = manifest
+        .app_file
+        .static_files
+        .iter()
+        .map(|(path, folder)| static_location(layout, path.as_str(), folder.as_str()))
+        .collect();
+    let text = TEMPLATE
+        .replace("{live_socket}", &layout.live_socket().display().to_string())
+        .replace("{variable}", &app.replace('-', "_"))
+        .replace("{app}", app)
+        .replace("{listen}", listen)
+        .replace("{domain}", domain)
+        .replace(
+            "{max_upload}",
+            &manifest.app_file.web.max_upload.to_string(),
+        )
+        .replace("{marker_path}", MARKER)
+        .replace("{static}", &static_files);
+    text.replace("{marker}", &marker(&text))
+}
+
+/// What a site says of itself before it carries its own marker.
+fn marker(text: &str) -> String {
+    Sha256Digest::of(text.as_bytes())
+        .to_string()
+        .chars()
+        .take(16)
+        .collect()
+}
+
+/// A page from before a switch still finds its files: nginx looks in what is current, then in
+/// both slots.
+fn static_location(layout: &AppLayout, path: &str, folder: &str) -> String {
+    let path = path.trim_end_matches('/').replace('.', "\\.");
+    let home = layout.home().display();
+    format!(
+        "    location ~ ^{path}/(?<longshore_file>.+)$ {{
+        root {home};
+        try_files \"/current/{folder}/$longshore_file\" \"/slots/blue/{folder}/$longshore_file\" \"/slots/green/{folder}/$longshore_file\" =404;
+    }}
+"
+    )
+}
+
+fn listen_lines() -> String {
+    let mut lines = "    listen 80;\n".to_owned();
+    if fs_err::read_to_string("/proc/net/if_inet6").is_ok_and(|text| !text.trim().is_empty()) {
+        lines.push_str("    listen [::]:80;\n");
+    }
+    lines
+}
+
+/// Tests the site of a release by itself, in a throw-away configuration that touches nothing of
+/// nginx's own.
+pub(crate) fn test(layout: &AppLayout, manifest: &Manifest, domain: &str) -> Result<(), SiteError> {
+    let folder = tempfile::Builder::new().prefix("longshore-site-").tempdir();
+    let folder = folder.map_err(SiteError::Prepare)?;
+    let place = folder.path().display();
+    let listen = format!("    listen unix:{place}/socket;\n");
+    let site = render(layout, manifest, domain, &listen);
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
+        .concat();
+    // Without the host's own `user`, nginx would give its folders to somebody else even in a test.
+    let text = format!(
+        "user {};\npid {place}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{site}}}\n",
+        nginx_user()
+    );
+    let file = folder.path().join("nginx.conf");
+    fs_err::write(&file, text).map_err(SiteError::Prepare)?;
+    let words = ["-t", "-q", "-p"].map(Path::new);
+    let [test, quiet, prefix] = words;
+    let (fine, said) = command::ask(
+        "nginx",
+        &[test, quiet, prefix, folder.path(), Path::new("-c"), &file],
+    )
+    .map_err(SiteError::Nginx)?;
+    if fine && !said.contains("[warn]") {
+        return Ok(());
+    }
+    Err(SiteError::Refused {
+        app: layout.app.to_string(),
+        said: one_line(&said),
+    })
+}
+
+/// Whether nginx runs and its configuration is sound as it stands.
+pub(crate) fn test_present() -> Result<(), SiteError> {
+    let (fine, said) = command::ask("nginx", &["-t", "-q"]).map_err(SiteError::Nginx)?;
+    if !fine {
+        return Err(SiteError::BrokenBefore {
+            said: one_line(&said),
+        });
+    }
+    test_running()
+}
+
+/// Whether nginx runs.
+pub(crate) fn test_running() -> Result<(), SiteError> {
+    command::run("systemctl", &["is-active", "nginx"])
+        .map(drop)
+        .map_err(SiteError::Nginx)
+}
+
+/// Whether the site of a release is installed as it should be.
+pub(crate) fn is_installed(layout: &AppLayout, manifest: &Manifest, domain: &str) -> bool {
+    let text = render(layout, manifest, domain, &listen_lines());
+    fs_err::read_to_string(layout.site()).is_ok_and(|present| present == text)
+}
+
+/// Installs the site of a release. One that is refused by nginx leaves the one before it.
+pub(crate) fn install(
+    layout: &AppLayout,
+    manifest: &Manifest,
+    domain: &str,
+) -> Result<(), SiteError> {
+    test(layout, manifest, domain)?;
+    test_present()?;
+    let path = layout.site();
+    let before = fs_err::read_to_string(&path).ok();
+    let text = render(layout, manifest, domain, &listen_lines());
+    put(&path, &text).map_err(SiteError::Write)?;
+    let taken = test_together(layout).and_then(|()| reload(layout, domain, &text));
+    if taken.is_err() {
+        // The answer is what went wrong first; a failure to go back would show at the next test.
+        let back = match &before {
+            Some(before) => put(&path, before).map(drop),
+            None => fs_err::remove_file(&path),
+        };
+        let reloaded = systemd::reload("nginx");
+        if back.is_err() || reloaded.is_err() {
+            crate::server::eprint_line("the site before could not be put back whole");
+        }
+    }
+    taken
+}
+
+/// Takes an app's site away, where it has one.
+pub(crate) fn remove(layout: &AppLayout) -> Result<(), SiteError> {
+    match fs_err::remove_file(layout.site()) {
+        Ok(()) => systemd::reload("nginx").map_err(SiteError::Nginx),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(SiteError::Write(error)),
+    }
+}
+
+fn test_together(layout: &AppLayout) -> Result<(), SiteError> {
+    let (fine, said) = command::ask("nginx", &["-t"]).map_err(SiteError::Nginx)?;
+    if fine && !said.contains("conflicting server name") {
+        return Ok(());
+    }
+    Err(SiteError::RefusedTogether {
+        app: layout.app.to_string(),
+        said: one_line(&said),
+    })
+}
+
+/// nginx reports success before it has looked at anything, so the site itself is asked.
+fn reload(layout: &AppLayout, domain: &str, text: &str) -> Result<(), SiteError> {
+    let wanted = marker(&text.replace(&installed_marker(text), "{marker}"));
+    systemd::reload("nginx").map_err(SiteError::Nginx)?;
+    let deadline = Instant::now() + UNTIL_RELOADED;
+    while Instant::now() < deadline {
+        let answer = ask_web_server(domain, MARKER, Duration::from_secs(2));
+        if answer.is_ok_and(|answer| answer.status == 200 && answer.body == wanted) {
+            return Ok(());
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    Err(SiteError::NotTaken {
+        app: layout.app.to_string(),
+    })
+}
+
+fn installed_marker(text: &str) -> String {
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("return 200 \""));
+    line.and_then(|line| line.split('"').next())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn one_line(said: &str) -> String {
+    let lines: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    command::printable(&lines.join(" | "))
+}

@@ -1,0 +1,108 @@
+//! One command of a release in its own transient unit, as the app's user.
+
+use std::path::Path;
+
+use crate::command;
+use crate::layout::AppLayout;
+use crate::operation::{Operation, Trouble, chain};
+
+/// As many of the last lines are kept for the message of a failure.
+const LINES_KEPT: usize = 30;
+/// A step that never ends would hold the lock for ever.
+const LONGEST_STEP: &str = "RuntimeMaxSec=30min";
+
+/// Whether a step may change the release that it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mount {
+    Writable,
+    ReadOnly,
+}
+
+/// Where and for which release commands run.
+#[derive(Debug)]
+pub(crate) struct StepUnit<'a> {
+    pub(crate) layout: &'a AppLayout,
+    pub(crate) release: &'a Path,
+    pub(crate) mount: Mount,
+    pub(crate) environment: Vec<(&'static str, String)>,
+}
+
+impl StepUnit<'_> {
+    /// Runs one command line to its end, and passes its output on as notes of `step`.
+    pub(crate) fn run(&self, operation: &Operation, step: &str, line: &str) -> Result<(), Trouble> {
+        if operation.is_cancelled() {
+            return Err(Trouble::cancelled());
+        }
+        let mut last: Vec<String> = Vec::new();
+        let done = command::follow("systemd-run", &self.arguments(line), |text| {
+            operation.note(step, text);
+            if last.len() == LINES_KEPT {
+                last.remove(0);
+            }
+            last.push(text.to_owned());
+        });
+        match done {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Trouble::failed(
+                format!("`{line}` failed"),
+                "read its output, correct the app or its longshore.toml, then deploy again",
+            )
+            .with_log(last)),
+            Err(error) => Err(Trouble::failed(
+                chain(&error),
+                "systemd has to run on this host",
+            )),
+        }
+    }
+
+    fn arguments(&self, line: &str) -> Vec<String> {
+        let layout = self.layout;
+        let (home, mount) = (layout.app_mount(), self.release.display());
+        let bind = match self.mount {
+            Mount::Writable => "BindPaths",
+            Mount::ReadOnly => "BindReadOnlyPaths",
+        };
+        let mut properties = vec![
+            format!("User={}", layout.user()),
+            format!("Group={}", layout.user()),
+            format!("{bind}={mount}:{}", home.display()),
+            format!("WorkingDirectory={}", home.display()),
+            format!("EnvironmentFile=-{}", layout.settings().display()),
+            format!("ReadWritePaths={}", layout.shared().display()),
+            "ProtectSystem=strict".to_owned(),
+            "ProtectHome=yes".to_owned(),
+            "PrivateTmp=yes".to_owned(),
+            "NoNewPrivileges=yes".to_owned(),
+            "UMask=0022".to_owned(),
+            LONGEST_STEP.to_owned(),
+        ];
+        if self.mount == Mount::Writable {
+            properties.push(format!("ReadWritePaths={}", home.display()));
+        }
+        let mut words: Vec<String> = [
+            "--quiet",
+            "--wait",
+            "--pipe",
+            "--collect",
+            "--service-type=exec",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        words.push(format!("--unit={}", layout.step_unit()));
+        words.extend(
+            properties
+                .into_iter()
+                .map(|property| format!("--property={property}")),
+        );
+        words.push("--setenv=HOME=/tmp".to_owned());
+        words.extend(
+            self.environment
+                .iter()
+                .map(|(name, value)| format!("--setenv={name}={value}")),
+        );
+        words.extend(["--", "/bin/sh", "-c"].map(str::to_owned));
+        // systemd expands variables in the words it is given; the shell is to see them.
+        words.push(line.replace('$', "$$"));
+        words
+    }
+}

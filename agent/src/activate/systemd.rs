@@ -1,0 +1,120 @@
+//! systemd, through its own command.
+
+use crate::command::{self, CommandError};
+
+/// What of a unit's state decides about a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnitState {
+    pub(crate) active: bool,
+    /// It has ended, or has ended and been started again since.
+    pub(crate) crashed: bool,
+    /// How it ended, in words.
+    pub(crate) how: String,
+}
+
+pub(crate) fn reload_units() -> Result<(), CommandError> {
+    command::run("systemctl", &["daemon-reload"]).map(drop)
+}
+
+pub(crate) fn start(unit: &str) -> Result<(), CommandError> {
+    command::run("systemctl", &["start", unit]).map(drop)
+}
+
+/// Waits until the unit has drained and ended. One that does not run is fine.
+pub(crate) fn stop(unit: &str) -> Result<(), CommandError> {
+    command::run("systemctl", &["stop", unit])?;
+    // A unit that ended badly would otherwise be shown as failed for ever.
+    command::ask("systemctl", &["reset-failed", unit]).map(drop)
+}
+
+/// Ends a unit that may never have been there.
+pub(crate) fn stop_if_there(unit: &str) -> Result<(), CommandError> {
+    command::ask("systemctl", &["stop", unit]).map(drop)
+}
+
+pub(crate) fn is_active(unit: &str) -> Result<bool, CommandError> {
+    Ok(command::ask("systemctl", &["is-active", "--quiet", unit])?.0)
+}
+
+pub(crate) fn reload(unit: &str) -> Result<(), CommandError> {
+    command::run("systemctl", &["reload", unit]).map(drop)
+}
+
+pub(crate) fn state(unit: &str) -> Result<UnitState, CommandError> {
+    let properties = "--property=ActiveState,SubState,NRestarts,Result,ExecMainStatus";
+    let said = command::run("systemctl", &["show", properties, unit])?;
+    Ok(parse_state(&said))
+}
+
+/// How much memory a unit uses now, where systemd counts it.
+pub(crate) fn memory(unit: &str) -> Option<u64> {
+    let said = command::run(
+        "systemctl",
+        &["show", "--property=MemoryCurrent", "--value", unit],
+    )
+    .ok()?;
+    said.trim()
+        .parse()
+        .ok()
+        .filter(|bytes| *bytes < u64::MAX / 2)
+}
+
+/// The last lines that a unit wrote since `since` (seconds since 1970).
+pub(crate) fn log(unit: &str, lines: usize, since: Option<i64>) -> Vec<String> {
+    let mut words = vec![
+        "--unit".to_owned(),
+        unit.to_owned(),
+        "--lines".to_owned(),
+        lines.to_string(),
+        "--output=cat".to_owned(),
+        "--no-pager".to_owned(),
+        "--quiet".to_owned(),
+    ];
+    words.extend(since.map(|since| format!("--since=@{since}")));
+    let said = command::run("journalctl", &words).unwrap_or_default();
+    said.lines().map(command::printable).collect()
+}
+
+fn parse_state(said: &str) -> UnitState {
+    let property = |name: &str| {
+        said.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .unwrap_or_default()
+    };
+    let active = property("ActiveState");
+    let restarting = property("SubState") == "auto-restart" || property("NRestarts") != "0";
+    let ended = matches!(active, "failed" | "inactive" | "deactivating");
+    let how = format!(
+        "{}, exit status {}",
+        property("Result"),
+        property("ExecMainStatus")
+    );
+    UnitState {
+        active: active == "active",
+        crashed: restarting || ended,
+        how,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_is_started_again_and_again_has_crashed() {
+        let state = |active: &str, sub: &str, restarts: &str| {
+            parse_state(&format!(
+                "Result=exit-code\nNRestarts={restarts}\nExecMainStatus=3\nActiveState={active}\nSubState={sub}\n"
+            ))
+        };
+        assert!(!state("active", "running", "0").crashed);
+        assert!(!state("activating", "start-pre", "0").crashed);
+        assert!(state("activating", "auto-restart", "0").crashed);
+        assert!(state("active", "running", "1").crashed);
+        assert!(state("failed", "failed", "0").crashed);
+        assert_eq!(
+            state("failed", "failed", "0").how,
+            "exit-code, exit status 3"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! `longshore-agent`: its verbs, what they print, and how they exit.
+
+use std::process::ExitCode;
+
+use lexopt::{Arg, Parser, ValueExt as _};
+use longshore_shared::name::AppName;
+use semver::Version;
+use thiserror::Error;
+
+use crate::activate::boot;
+use crate::local::{self, LocalError};
+use crate::operation::chain;
+use crate::server::{self, ConnectError, ServeError, agent_version};
+
+const HELP: &str = "\
+The agent of Longshore on this host.
+
+Usage: longshore-agent VERB
+
+On the host itself, as root or as a member of the group longshore:
+  status                  what serves here, and what it could go back to
+  rollback APP [VERSION]  go back to the newest good release before the live one, or to VERSION
+  logs APP                the last lines of the live slot
+  history                 what was done here, the newest first
+  version                 the agent's version
+
+Run by systemd and by sshd:
+  serve                   the resident agent (longshore-agent.service)
+  boot                    start what was live before a reboot (longshore-boot.service)
+  connect                 join standard input and output to the agent's socket
+
+Exit codes: 0 done; 1 failed, and what served before serves; 2 wrong usage; 4 refused.
+";
+
+enum Verb {
+    Serve,
+    Connect,
+    Boot,
+    Version,
+    Help,
+    Status,
+    History,
+    Logs(AppName),
+    Rollback(AppName, Option<Version>),
+}
+
+#[derive(Debug, Error)]
+enum CliError {
+    #[error("{0}\nSee `longshore-agent --help`.")]
+    Usage(String),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    #[error("not every app came back; the journal of longshore-boot tells which")]
+    Boot,
+}
+
+impl CliError {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Local(LocalError::Refused { .. } | LocalError::NothingEarlier { .. })
+            | Self::Connect(ConnectError::NotAllowed) => 4,
+            Self::Serve(_) | Self::Connect(_) | Self::Local(_) | Self::Boot => 1,
+        }
+    }
+}
+
+/// The whole program.
+pub fn main_impl() -> ExitCode {
+    match parse(Parser::from_env()).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            server::eprint_line(&format!("longshore-agent: {}", words(&error)));
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<(), CliError> {
+    match verb {
+        Verb::Serve => server::serve()?,
+        Verb::Connect => server::connect()?,
+        Verb::Boot if boot::boot() => {}
+        Verb::Boot => return Err(CliError::Boot),
+        Verb::Version => print(&format!("longshore-agent {}\n", agent_version())),
+        Verb::Help => print(HELP),
+        Verb::Status => print(&local::status()?),
+        Verb::History => print(&local::history()?),
+        Verb::Logs(app) => print(&local::logs(&app)?),
+        Verb::Rollback(app, version) => {
+            let switched = local::rollback(&app, version, |step| print(&format!("{step}\n")))?;
+            let (version, took) = (switched.version, switched.milliseconds);
+            print(&format!("{app} {version} serves ({took} ms)\n"));
+        }
+    }
+    Ok(())
+}
+
+fn parse(mut parser: Parser) -> Result<Verb, CliError> {
+    let usage = |error: lexopt::Error| CliError::Usage(error.to_string());
+    let mut words: Vec<String> = Vec::new();
+    while let Some(argument) = parser.next().map_err(usage)? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Verb::Help),
+            Arg::Short('V') | Arg::Long("version") => return Ok(Verb::Version),
+            Arg::Value(word) => words.push(word.string().map_err(usage)?),
+            other => return Err(usage(other.unexpected())),
+        }
+    }
+    let app = |word: &str| AppName::new(word).map_err(|error| CliError::Usage(error.to_string()));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["serve"] => Ok(Verb::Serve),
+        ["connect"] => Ok(Verb::Connect),
+        ["boot"] => Ok(Verb::Boot),
+        ["version"] => Ok(Verb::Version),
+        ["help"] => Ok(Verb::Help),
+        ["status"] => Ok(Verb::Status),
+        ["history"] => Ok(Verb::History),
+        ["logs", name] => Ok(Verb::Logs(app(name)?)),
+        ["rollback", name] => Ok(Verb::Rollback(app(name)?, None)),
+        ["rollback", name, version] => {
+            let version = Version::parse(version)
+                .map_err(|error| CliError::Usage(format!("{version:?} is no version: {error}")))?;
+            Ok(Verb::Rollback(app(name)?, Some(version)))
+        }
+        [] => Err(CliError::Usage("a verb is missing".to_owned())),
+        [verb, ..] => Err(CliError::Usage(format!("`{verb}` is not used like that"))),
+    }
+}
+
+/// Messages of local verbs span lines on purpose; the causes of others go into one.
+fn words(error: &CliError) -> String {
+    match error {
+        CliError::Local(error @ (LocalError::Refused { .. } | LocalError::Failed { .. })) => {
+            error.to_string()
+        }
+        CliError::Usage(words) => format!("{words}\nSee `longshore-agent --help`."),
+        error => chain(error),
+    }
+}
+
+/// A reader that has seen enough and left is no failure.
+fn print(text: &str) {
+    let _reader_left = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &[&str]) -> Result<Verb, CliError> {
+        parse(Parser::from_args(words))
+    }
+
+    #[test]
+    fn wrong_usage_is_told_apart() {
+        assert!(matches!(
+            parse_words(&["rollback", "cortico", "1.0.0"]),
+            Ok(Verb::Rollback(_, Some(_)))
+        ));
+        for words in [
+            &[][..],
+            &["dance"],
+            &["logs"],
+            &["rollback", "../x"],
+            &["--force"],
+            &["rollback", "a", "x"],
+        ] {
+            assert!(
+                matches!(parse_words(words), Err(CliError::Usage(_))),
+                "{words:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! After its steps a release belongs to root, and follows no link out of itself but those to the
+//! app's `layers/` and `shared/` and to the system's own `/usr`.
+
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
+use std::path::{Component, Path, PathBuf};
+
+use super::MEND_DISK;
+use crate::layout::AppLayout;
+use crate::operation::Trouble;
+
+/// Seals all of `folder`, which no process but the agent reaches any more.
+pub(super) fn seal(layout: &AppLayout, folder: &Path) -> Result<(), Trouble> {
+    walk(layout, folder, folder).map_err(|problem| match problem {
+        Problem::Disk(error) => Trouble::because(&error, MEND_DISK),
+        Problem::Refused(what) => Trouble::failed(
+            what,
+            "correct the steps of [[prepare]]; what they made was thrown away",
+        ),
+    })
+}
+
+enum Problem {
+    Disk(io::Error),
+    Refused(String),
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+fn walk(layout: &AppLayout, root: &Path, folder: &Path) -> Result<(), Problem> {
+    own(folder, &fs_err::symlink_metadata(folder)?, 0o755)?;
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let about = fs_err::symlink_metadata(&path)?;
+        if about.is_dir() {
+            walk(layout, root, &path)?;
+        } else if about.is_file() {
+            let mode = if about.mode() & 0o111 == 0 {
+                0o644
+            } else {
+                0o755
+            };
+            own(&path, &about, mode)?;
+        } else if about.is_symlink() {
+            let target = fs_err::read_link(&path)?;
+            if !is_allowed(layout, root, &path, &target) {
+                let name = path.strip_prefix(root).unwrap_or(&path).display();
+                let what =
+                    format!("a step made the link {name:?} to {target:?}, out of the release");
+                return Err(Problem::Refused(
+                    what.replace("\"\\\"", "\"").replace("\\\"\"", "\""),
+                ));
+            }
+            lchown(&path, Some(0), Some(0))?;
+        } else {
+            let name = path
+                .strip_prefix(root)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
+            let what = format!("a step made {name:?}, which is neither file, folder nor link");
+            return Err(Problem::Refused(what));
+        }
+    }
+    Ok(())
+}
+
+/// Asks the kernel for a change only where there is one to make.
+fn own(path: &Path, about: &std::fs::Metadata, mode: u32) -> io::Result<()> {
+    if about.uid() != 0 || about.gid() != 0 {
+        lchown(path, Some(0), Some(0))?;
+    }
+    if about.mode() & 0o7777 != mode {
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
+fn is_allowed(layout: &AppLayout, root: &Path, link: &Path, target: &Path) -> bool {
+    if target.is_absolute() {
+        let places = [
+            layout.layers(),
+            layout.shared(),
+            layout.app_mount(),
+            PathBuf::from("/usr"),
+        ];
+        let plain = target.components().all(|part| part != Component::ParentDir);
+        return plain && places.iter().any(|place| target.starts_with(place));
+    }
+    let Some(inner) = link.strip_prefix(root).ok().and_then(Path::parent) else {
+        return false;
+    };
+    let mut depth = inner.components().count();
+    target.components().all(|part| match part {
+        Component::ParentDir => match depth.checked_sub(1) {
+            Some(up) => {
+                depth = up;
+                true
+            }
+            None => false,
+        },
+        Component::Normal(_) => {
+            depth += 1;
+            true
+        }
+        _ => true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_shared::name::AppName;
+
+    #[test]
+    fn links_stay_inside_or_lead_to_the_apps_own_places() {
+        let layout = AppLayout::new(&AppName::new("cortico").unwrap());
+        let allowed = |link: &str, target: &str| {
+            is_allowed(
+                &layout,
+                Path::new("/r"),
+                &Path::new("/r").join(link),
+                Path::new(target),
+            )
+        };
+        assert!(allowed("a/b", "../c"));
+        assert!(allowed(".venv", "/srv/longshore/cortico/layers/k/.venv"));
+        assert!(allowed("media", "/srv/longshore/cortico/shared/media"));
+        assert!(allowed(".venv/bin/python", "/usr/bin/python3"));
+        assert!(!allowed("a/b", "../../c"));
+        assert!(!allowed("static", "/etc"));
+        assert!(!allowed("static", "/usr/../etc"));
+        assert!(!allowed("static", "/srv/longshore/other/shared"));
+        assert!(!allowed(
+            "static",
+            "/srv/longshore/cortico/shared/../../other"
+        ));
+    }
+}

@@ -1,0 +1,196 @@
+//! Every path on a host. The layout is a contract: nothing else spells one of these paths.
+
+use std::path::{Path, PathBuf};
+
+use longshore_shared::name::AppName;
+use longshore_shared::wire::latest::Slot;
+use semver::Version;
+
+pub(crate) const CONFIG: &str = "/etc/longshore/host.toml";
+pub(crate) const ALLOWED_SIGNERS: &str = "/etc/longshore/allowed_signers";
+pub(crate) const SOCKET: &str = "/run/longshore/agent.sock";
+pub(crate) const RUN: &str = "/run/longshore";
+pub(crate) const STATE: &str = "/var/lib/longshore";
+pub(crate) const LEDGER: &str = "/var/lib/longshore/ledger.db";
+pub(crate) const APPS: &str = "/srv/longshore";
+pub(crate) const NGINX_CONFIG: &str = "/etc/nginx/nginx.conf";
+const UNITS: &str = "/etc/systemd/system";
+
+/// What of a slot is written in paths and unit names.
+pub(crate) fn slot_name(slot: Slot) -> &'static str {
+    match slot {
+        Slot::Blue => "blue",
+        Slot::Green => "green",
+    }
+}
+
+/// The slot that a link's last part names.
+pub(crate) fn slot_named(name: &str) -> Option<Slot> {
+    [Slot::Blue, Slot::Green]
+        .into_iter()
+        .find(|slot| slot_name(*slot) == name)
+}
+
+pub(crate) fn other_slot(slot: Slot) -> Slot {
+    match slot {
+        Slot::Blue => Slot::Green,
+        Slot::Green => Slot::Blue,
+    }
+}
+
+/// Where one app lives.
+#[derive(Debug, Clone)]
+pub(crate) struct AppLayout {
+    pub(crate) app: AppName,
+    home: PathBuf,
+}
+
+impl AppLayout {
+    pub(crate) fn new(app: &AppName) -> Self {
+        Self {
+            app: app.clone(),
+            home: Path::new(APPS).join(app.as_str()),
+        }
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    pub(crate) fn releases(&self) -> PathBuf {
+        self.home.join("releases")
+    }
+
+    pub(crate) fn release(&self, version: &Version) -> PathBuf {
+        self.releases().join(version.to_string())
+    }
+
+    /// Root's alone, so that nobody reaches into a release while it is made.
+    pub(crate) fn staging(&self) -> PathBuf {
+        self.home.join("staging")
+    }
+
+    pub(crate) fn layers(&self) -> PathBuf {
+        self.home.join("layers")
+    }
+
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.home.join("shared")
+    }
+
+    /// Where every step and every slot sees its own release.
+    pub(crate) fn app_mount(&self) -> PathBuf {
+        self.home.join("app")
+    }
+
+    pub(crate) fn current(&self) -> PathBuf {
+        self.home.join("current")
+    }
+
+    pub(crate) fn slots(&self) -> PathBuf {
+        self.home.join("slots")
+    }
+
+    pub(crate) fn slot(&self, slot: Slot) -> PathBuf {
+        self.slots().join(slot_name(slot))
+    }
+
+    pub(crate) fn live(&self) -> PathBuf {
+        self.slots().join("live")
+    }
+
+    pub(crate) fn run(&self) -> PathBuf {
+        Path::new(RUN).join(self.app.as_str())
+    }
+
+    /// The folder that the app's user may write its socket into.
+    pub(crate) fn socket_folder(&self, slot: Slot) -> PathBuf {
+        self.run().join(slot_name(slot))
+    }
+
+    pub(crate) fn socket(&self, slot: Slot) -> PathBuf {
+        self.socket_folder(slot).join("sock")
+    }
+
+    pub(crate) fn socket_link(&self, slot: Slot) -> PathBuf {
+        self.run().join(format!("{}.sock", slot_name(slot)))
+    }
+
+    pub(crate) fn live_socket(&self) -> PathBuf {
+        self.run().join("live.sock")
+    }
+
+    /// The app's settings, which are host state.
+    pub(crate) fn settings(&self) -> PathBuf {
+        PathBuf::from(format!("/etc/longshore/apps/{}.env", self.app))
+    }
+
+    pub(crate) fn unit(&self, slot: Slot) -> String {
+        format!("longshore-{}@{}.service", self.app, slot_name(slot))
+    }
+
+    pub(crate) fn unit_file(&self, slot: Slot) -> PathBuf {
+        Path::new(UNITS).join(self.unit(slot))
+    }
+
+    /// The one transient unit in which steps of a release run.
+    pub(crate) fn step_unit(&self) -> String {
+        format!("longshore-{}-step.service", self.app)
+    }
+
+    pub(crate) fn tmpfiles(&self) -> PathBuf {
+        PathBuf::from(format!("/etc/tmpfiles.d/longshore-{}.conf", self.app))
+    }
+
+    pub(crate) fn sysusers(&self) -> PathBuf {
+        PathBuf::from(format!("/etc/sysusers.d/longshore-{}.conf", self.app))
+    }
+
+    pub(crate) fn site(&self) -> PathBuf {
+        PathBuf::from(format!("/etc/nginx/conf.d/longshore-{}.conf", self.app))
+    }
+
+    pub(crate) fn user(&self) -> String {
+        format!("app-{}", self.app)
+    }
+}
+
+/// What the agent keeps inside a release, beside the app's own files.
+#[derive(Debug)]
+pub(crate) struct ReleaseFiles {
+    folder: PathBuf,
+}
+
+impl ReleaseFiles {
+    pub(crate) fn of(release: &Path) -> Self {
+        Self {
+            folder: release.join(longshore_shared::tree::RESERVED),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.folder.join("manifest.json")
+    }
+
+    pub(crate) fn signature(&self) -> PathBuf {
+        self.folder.join("manifest.json.sig")
+    }
+
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    /// What the release tells the app of itself, as environment variables.
+    pub(crate) fn environment(&self) -> PathBuf {
+        self.folder.join("env")
+    }
+
+    /// The layers that the release links to, a key a line.
+    pub(crate) fn layers(&self) -> PathBuf {
+        self.folder.join("layers")
+    }
+}

@@ -1,0 +1,109 @@
+//! What happened on this host, in SQLite, so that it can be read with the tool that ops know.
+//!
+//! What is *live* is told by the links alone. Every write is one durable transaction.
+
+mod operations;
+mod releases;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use longshore_shared::name::AppName;
+use rusqlite::Connection;
+use semver::Version;
+use thiserror::Error;
+
+pub(crate) use operations::{NewOperation, OperationRow};
+pub(crate) use releases::{ReleaseRow, Verdict, Warm};
+
+const SCHEMA: &str = include_str!("schema.sql");
+/// Raised with every change of the schema.
+const SCHEMA_VERSION: i64 = 1;
+
+/// The open ledger.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    connection: Mutex<Connection>,
+}
+
+/// Why the ledger did not answer.
+#[derive(Debug, Error)]
+pub(crate) enum LedgerError {
+    #[error("the ledger cannot be opened")]
+    Open(#[source] rusqlite::Error),
+    #[error(
+        "the ledger was written by a newer agent (its schema is {0}, and this agent knows {SCHEMA_VERSION}): install that agent again"
+    )]
+    Newer(i64),
+    #[error("the ledger cannot be read or written")]
+    Use(#[from] rusqlite::Error),
+}
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+impl Ledger {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let connection = Connection::open(path).map_err(LedgerError::Open)?;
+        Self::prepare(connection)
+    }
+
+    fn prepare(connection: Connection) -> Result<Self> {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        // The agent is small at rest, and so is what it asks of its ledger.
+        connection.pragma_update(None, "cache_size", -256)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found > SCHEMA_VERSION {
+            return Err(LedgerError::Newer(found));
+        }
+        if found < SCHEMA_VERSION {
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            ))?;
+        }
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        Self::prepare(Connection::open_in_memory().unwrap()).unwrap()
+    }
+
+    /// A thread that panicked inside a transaction had it rolled back, so the ledger is whole.
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+fn time(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// A text that this agent wrote and that has to be of its type; anything else is damage.
+fn typed<T: std::str::FromStr>(text: &str) -> rusqlite::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+fn version_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<Version>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| typed(&text)).transpose()
+}
+
+fn app_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<AppName> {
+    typed(&row.get::<_, String>(column)?)
+}

@@ -1,0 +1,227 @@
+//! Operations and their steps: written before they are begun.
+
+use jiff::Timestamp;
+use longshore_shared::name::AppName;
+use longshore_shared::wire::latest::{OperationStatus, Outcome, Slot, SwitchReason};
+use rusqlite::{OptionalExtension as _, Row, params};
+use semver::Version;
+
+use super::{Ledger, Result, app_at, now, time, version_at};
+use crate::layout::{slot_name, slot_named};
+
+/// What is known of an operation before it is begun: all that is needed to finish it or to take
+/// it back.
+#[derive(Debug, Clone)]
+pub(crate) struct NewOperation {
+    pub(crate) app: AppName,
+    pub(crate) verb: &'static str,
+    pub(crate) version: Option<Version>,
+    pub(crate) previous: Option<Version>,
+    pub(crate) slot: Option<Slot>,
+    pub(crate) why: Option<SwitchReason>,
+    pub(crate) who: String,
+}
+
+/// An operation as the ledger has it.
+#[derive(Debug, Clone)]
+pub(crate) struct OperationRow {
+    pub(crate) id: u64,
+    pub(crate) app: AppName,
+    pub(crate) verb: String,
+    pub(crate) version: Option<Version>,
+    pub(crate) previous: Option<Version>,
+    pub(crate) slot: Option<Slot>,
+    pub(crate) why: Option<SwitchReason>,
+    pub(crate) who: String,
+    pub(crate) begun: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) outcome: Outcome,
+    pub(crate) message: Option<String>,
+}
+
+impl OperationRow {
+    pub(crate) fn status(self) -> OperationStatus {
+        OperationStatus {
+            id: self.id,
+            verb: self.verb,
+            version: self.version,
+            who: self.who,
+            begun: self.begun,
+            ended: self.ended,
+            outcome: self.outcome,
+            message: self.message,
+        }
+    }
+}
+
+impl Ledger {
+    pub(crate) fn begin(&self, new: &NewOperation) -> Result<u64> {
+        let connection = self.lock();
+        connection.execute(
+            "INSERT INTO operations (app, verb, version, previous, slot, why, who, begun, outcome)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                new.app.as_str(),
+                new.verb,
+                new.version.as_ref().map(ToString::to_string),
+                new.previous.as_ref().map(ToString::to_string),
+                new.slot.map(slot_name),
+                new.why.map(reason_word),
+                new.who,
+                now(),
+                outcome_word(Outcome::Running),
+            ],
+        )?;
+        Ok(connection.last_insert_rowid().unsigned_abs())
+    }
+
+    /// Written, and durable, before the step is begun.
+    pub(crate) fn step(&self, operation: u64, step: &str) -> Result<()> {
+        self.lock().execute(
+            "INSERT INTO steps (operation, step, begun) VALUES (?1, ?2, ?3)",
+            params![operation as i64, step, now()],
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn end(
+        &self,
+        operation: u64,
+        outcome: Outcome,
+        message: Option<&str>,
+    ) -> Result<()> {
+        self.lock().execute(
+            "UPDATE operations SET ended = ?2, outcome = ?3, message = ?4 WHERE id = ?1",
+            params![operation as i64, now(), outcome_word(outcome), message],
+        )?;
+        Ok(())
+    }
+
+    /// The operations that were begun and have not ended, oldest first.
+    pub(crate) fn running(&self) -> Result<Vec<OperationRow>> {
+        self.rows("WHERE outcome = 'running' ORDER BY id", [])
+    }
+
+    /// The newest operations first.
+    pub(crate) fn history(&self, app: Option<&AppName>, most: u32) -> Result<Vec<OperationRow>> {
+        let app = app.map(AppName::as_str);
+        self.rows(
+            "WHERE ?1 IS NULL OR app = ?1 ORDER BY id DESC LIMIT ?2",
+            params![app, most],
+        )
+    }
+
+    pub(crate) fn operation(&self, id: u64) -> Result<Option<OperationRow>> {
+        Ok(self.rows("WHERE id = ?1", params![id as i64])?.pop())
+    }
+
+    /// The step that an operation was in.
+    pub(crate) fn last_step(&self, operation: u64) -> Result<Option<String>> {
+        Ok(self
+            .lock()
+            .query_row(
+                "SELECT step FROM steps WHERE operation = ?1 ORDER BY rowid DESC LIMIT 1",
+                params![operation as i64],
+                |row| row.get(0),
+            )
+            .optional()?)
+    }
+
+    fn rows(&self, which: &str, values: impl rusqlite::Params) -> Result<Vec<OperationRow>> {
+        let connection = self.lock();
+        let mut query = connection.prepare(&format!("SELECT * FROM operations {which}"))?;
+        let rows = query.query_map(values, row)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<OperationRow> {
+    let slot: Option<String> = row.get("slot")?;
+    let why: Option<String> = row.get("why")?;
+    let outcome: String = row.get("outcome")?;
+    Ok(OperationRow {
+        id: row.get::<_, i64>("id")?.unsigned_abs(),
+        app: app_at(row, "app")?,
+        verb: row.get("verb")?,
+        version: version_at(row, "version")?,
+        previous: version_at(row, "previous")?,
+        slot: slot.as_deref().and_then(slot_named),
+        why: why.as_deref().and_then(reason_named),
+        who: row.get("who")?,
+        begun: time(row.get("begun")?),
+        ended: row.get::<_, Option<i64>>("ended")?.map(time),
+        outcome: outcome_named(&outcome),
+        message: row.get("message")?,
+    })
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Running => "running",
+        Outcome::Done => "done",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+        Outcome::TakenBack => "taken back",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+fn outcome_named(word: &str) -> Outcome {
+    use Outcome::{Done, Failed, Refused, Running, TakenBack, Unchanged};
+    let known = [Running, Done, Unchanged, Refused, Failed, TakenBack];
+    known
+        .into_iter()
+        .find(|one| outcome_word(*one) == word)
+        .unwrap_or(Outcome::Unknown)
+}
+
+fn reason_word(why: SwitchReason) -> &'static str {
+    match why {
+        SwitchReason::Deploy => "deploy",
+        SwitchReason::Rollback => "rollback",
+        SwitchReason::Return => "return",
+    }
+}
+
+fn reason_named(word: &str) -> Option<SwitchReason> {
+    [
+        SwitchReason::Deploy,
+        SwitchReason::Rollback,
+        SwitchReason::Return,
+    ]
+    .into_iter()
+    .find(|why| reason_word(*why) == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_running_until_it_ends() {
+        let ledger = Ledger::in_memory();
+        let new = NewOperation {
+            app: AppName::new("cortico").unwrap(),
+            verb: "switch",
+            version: Some(Version::new(1, 1, 0)),
+            previous: Some(Version::new(1, 0, 0)),
+            slot: Some(Slot::Green),
+            why: Some(SwitchReason::Deploy),
+            who: "ops1".to_owned(),
+        };
+        let id = ledger.begin(&new).unwrap();
+        ledger.step(id, "start").unwrap();
+        ledger.step(id, "health").unwrap();
+        let running = ledger.running().unwrap();
+        assert_eq!(running.len(), 1);
+        assert_eq!(running[0].slot, Some(Slot::Green));
+        assert_eq!(running[0].why, Some(SwitchReason::Deploy));
+        assert_eq!(ledger.last_step(id).unwrap().as_deref(), Some("health"));
+        ledger.end(id, Outcome::TakenBack, Some("killed")).unwrap();
+        assert!(ledger.running().unwrap().is_empty());
+        let ended = ledger.operation(id).unwrap().unwrap();
+        assert_eq!(ended.outcome, Outcome::TakenBack);
+        assert!(ended.ended.is_some());
+    }
+}

@@ -1,0 +1,279 @@
+//! Releases, what was found of them, and which served when.
+
+use jiff::Timestamp;
+use longshore_shared::digest::Sha256Digest;
+use longshore_shared::name::AppName;
+use longshore_shared::wire::latest::Slot;
+use rusqlite::{OptionalExtension as _, params};
+use semver::Version;
+
+use super::{Ledger, Result, now, time, typed};
+use crate::layout::{slot_name, slot_named};
+
+/// What was found of a release on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It has not served.
+    Staged,
+    /// It became healthy and served.
+    Good,
+    /// It did not become healthy, or was rolled back from.
+    Bad,
+}
+
+impl Verdict {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Staged => "staged",
+            Self::Good => "good",
+            Self::Bad => "bad",
+        }
+    }
+
+    fn named(word: &str) -> Self {
+        [Self::Good, Self::Bad]
+            .into_iter()
+            .find(|v| v.word() == word)
+            .unwrap_or(Self::Staged)
+    }
+}
+
+/// A release as the ledger has it.
+#[derive(Debug, Clone)]
+pub(crate) struct ReleaseRow {
+    pub(crate) version: Version,
+    /// The digest of the signed manifest, which tells whether two releases are the same.
+    pub(crate) manifest: Sha256Digest,
+    pub(crate) signer: String,
+    pub(crate) commit: String,
+    pub(crate) bytes: u64,
+    pub(crate) staged: Timestamp,
+    pub(crate) verdict: Verdict,
+}
+
+/// A slot that was left and still runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Warm {
+    pub(crate) slot: Slot,
+    pub(crate) until: Timestamp,
+}
+
+impl Ledger {
+    pub(crate) fn add_release(&self, app: &AppName, release: &ReleaseRow) -> Result<()> {
+        self.lock().execute(
+            "INSERT OR REPLACE INTO releases (app, version, manifest, signer, git, bytes, staged, verdict)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                app.as_str(),
+                release.version.to_string(),
+                release.manifest.to_string(),
+                release.signer,
+                release.commit,
+                i64::try_from(release.bytes).unwrap_or(i64::MAX),
+                release.staged.as_millisecond(),
+                release.verdict.word(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_release(&self, app: &AppName, version: &Version) -> Result<()> {
+        self.lock().execute(
+            "DELETE FROM releases WHERE app = ?1 AND version = ?2",
+            params![app.as_str(), version.to_string()],
+        )?;
+        Ok(())
+    }
+
+    /// The newest staged first.
+    pub(crate) fn releases(&self, app: &AppName) -> Result<Vec<ReleaseRow>> {
+        let connection = self.lock();
+        let mut query = connection.prepare(
+            "SELECT version, manifest, signer, git, bytes, staged, verdict FROM releases
+             WHERE app = ?1 ORDER BY staged DESC, rowid DESC",
+        )?;
+        let rows = query.query_map(params![app.as_str()], |row| {
+            Ok(ReleaseRow {
+                version: typed(&row.get::<_, String>(0)?)?,
+                manifest: Sha256Digest::parse(&row.get::<_, String>(1)?).map_err(|error| {
+                    rusqlite::Error::FromSqlConversionFailure(
+                        1,
+                        rusqlite::types::Type::Text,
+                        Box::new(error),
+                    )
+                })?,
+                signer: row.get(2)?,
+                commit: row.get(3)?,
+                bytes: row.get::<_, i64>(4)?.unsigned_abs(),
+                staged: time(row.get(5)?),
+                verdict: Verdict::named(&row.get::<_, String>(6)?),
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub(crate) fn release(&self, app: &AppName, version: &Version) -> Result<Option<ReleaseRow>> {
+        Ok(self
+            .releases(app)?
+            .into_iter()
+            .find(|release| release.version == *version))
+    }
+
+    pub(crate) fn judge(&self, app: &AppName, version: &Version, verdict: Verdict) -> Result<()> {
+        self.lock().execute(
+            "UPDATE releases SET verdict = ?3 WHERE app = ?1 AND version = ?2",
+            params![app.as_str(), version.to_string(), verdict.word()],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that `version` serves from `slot`: found good, and from now on. Said twice, it counts
+    /// once, since a switch that was interrupted is finished by doing it again.
+    pub(crate) fn serve(&self, app: &AppName, version: &Version, slot: Slot) -> Result<()> {
+        let mut connection = self.lock();
+        let write = connection.transaction()?;
+        let (text, slot) = (version.to_string(), slot_name(slot));
+        let last: Option<(String, String)> = write
+            .query_row(
+                "SELECT version, slot FROM servings WHERE app = ?1 ORDER BY id DESC LIMIT 1",
+                params![app.as_str()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        if last.is_none_or(|(version, place)| version != text || place != slot) {
+            write.execute(
+                "INSERT INTO servings (app, version, slot, since) VALUES (?1, ?2, ?3, ?4)",
+                params![app.as_str(), text, slot, now()],
+            )?;
+        }
+        write.execute(
+            "UPDATE releases SET verdict = 'good' WHERE app = ?1 AND version = ?2",
+            params![app.as_str(), text],
+        )?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Which versions served since when, the newest first.
+    pub(crate) fn servings(&self, app: &AppName) -> Result<Vec<(Version, Timestamp)>> {
+        let connection = self.lock();
+        let mut query = connection.prepare(
+            "SELECT version, since FROM servings WHERE app = ?1 ORDER BY id DESC LIMIT 1000",
+        )?;
+        let rows = query.query_map(params![app.as_str()], |row| {
+            Ok((typed(&row.get::<_, String>(0)?)?, time(row.get(1)?)))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub(crate) fn set_warm(&self, app: &AppName, warm: Option<Warm>) -> Result<()> {
+        let connection = self.lock();
+        match warm {
+            None => connection.execute("DELETE FROM warm WHERE app = ?1", params![app.as_str()])?,
+            Some(warm) => connection.execute(
+                "INSERT OR REPLACE INTO warm (app, slot, until_time) VALUES (?1, ?2, ?3)",
+                params![
+                    app.as_str(),
+                    slot_name(warm.slot),
+                    warm.until.as_millisecond()
+                ],
+            )?,
+        };
+        Ok(())
+    }
+
+    pub(crate) fn warm(&self, app: &AppName) -> Result<Option<Warm>> {
+        let found: Option<(String, i64)> = self
+            .lock()
+            .query_row(
+                "SELECT slot, until_time FROM warm WHERE app = ?1",
+                params![app.as_str()],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        Ok(found.and_then(|(slot, until)| {
+            Some(Warm {
+                slot: slot_named(&slot)?,
+                until: time(until),
+            })
+        }))
+    }
+
+    pub(crate) fn migrated(&self, app: &AppName, version: &Version) -> Result<bool> {
+        Ok(self
+            .lock()
+            .query_row(
+                "SELECT 1 FROM migrations WHERE app = ?1 AND version = ?2",
+                params![app.as_str(), version.to_string()],
+                |_| Ok(()),
+            )
+            .optional()?
+            .is_some())
+    }
+
+    pub(crate) fn set_migrated(&self, app: &AppName, version: &Version) -> Result<()> {
+        self.lock().execute(
+            "INSERT OR REPLACE INTO migrations (app, version, ran) VALUES (?1, ?2, ?3)",
+            params![app.as_str(), version.to_string(), now()],
+        )?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app() -> AppName {
+        AppName::new("cortico").unwrap()
+    }
+
+    fn row(version: &Version) -> ReleaseRow {
+        ReleaseRow {
+            version: version.clone(),
+            manifest: Sha256Digest::of(b"manifest"),
+            signer: "release@example.com".to_owned(),
+            commit: "a".repeat(40),
+            bytes: 1,
+            staged: Timestamp::now(),
+            verdict: Verdict::Staged,
+        }
+    }
+
+    #[test]
+    fn serving_is_noted_once_and_finds_the_release_good() {
+        let (ledger, version) = (Ledger::in_memory(), Version::new(1, 0, 0));
+        ledger.add_release(&app(), &row(&version)).unwrap();
+        ledger.serve(&app(), &version, Slot::Blue).unwrap();
+        ledger.serve(&app(), &version, Slot::Blue).unwrap();
+        assert_eq!(ledger.servings(&app()).unwrap().len(), 1);
+        assert_eq!(
+            ledger.release(&app(), &version).unwrap().unwrap().verdict,
+            Verdict::Good
+        );
+        assert!(
+            ledger
+                .release(&app(), &Version::new(2, 0, 0))
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn one_slot_of_an_app_is_warm_at_most() {
+        let ledger = Ledger::in_memory();
+        let until = Timestamp::from_second(1_700_000_000).unwrap();
+        for slot in [Slot::Blue, Slot::Green] {
+            ledger.set_warm(&app(), Some(Warm { slot, until })).unwrap();
+        }
+        assert_eq!(
+            ledger.warm(&app()).unwrap(),
+            Some(Warm {
+                slot: Slot::Green,
+                until
+            })
+        );
+        ledger.set_warm(&app(), None).unwrap();
+        assert_eq!(ledger.warm(&app()).unwrap(), None);
+    }
+}

@@ -1,0 +1,268 @@
+//! An operation: something that changes the host, written down before it is begun, step by step.
+//!
+//! It belongs to nobody's connection. Whoever asked for it follows its events, and so may others.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use longshore_shared::wire::latest::{
+    Event, Failed, FromAgent, Outcome, Problem, Reply, StepState,
+};
+
+use crate::command::printable;
+use crate::events::EventLog;
+use crate::ledger::{Ledger, LedgerError, NewOperation};
+
+/// How many ended operations stay at hand for a controller that comes back.
+const MOST_ENDED: usize = 16;
+
+/// One operation that is running, or has just ended.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    id: u64,
+    ledger: Arc<Ledger>,
+    log: EventLog,
+    cancelled: AtomicBool,
+}
+
+/// Why an order is not carried out.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// Nothing was changed.
+    Refused(Vec<Problem>),
+    /// It was begun, and what it changed was taken back.
+    Failed(Box<Failed>),
+}
+
+impl Trouble {
+    /// Nothing was changed, for one reason.
+    pub(crate) fn refused(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Refused(vec![Problem {
+            what: what.into(),
+            next: next.into(),
+        }])
+    }
+
+    /// It did not succeed.
+    pub(crate) fn failed(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::Failed(Box::new(Failed {
+            what: what.into(),
+            next: next.into(),
+            live: None,
+            log: Vec::new(),
+            probe: None,
+            cancelled: false,
+        }))
+    }
+
+    /// It did not succeed, because of `error`.
+    pub(crate) fn because(error: &dyn Error, next: impl Into<String>) -> Self {
+        Self::failed(chain(error), next)
+    }
+
+    /// Somebody asked to stop.
+    pub(crate) fn cancelled() -> Self {
+        let mut trouble = Self::failed("it was cancelled", "deploy again when you are ready");
+        if let Self::Failed(failed) = &mut trouble {
+            failed.cancelled = true;
+        }
+        trouble
+    }
+
+    /// The same trouble, with the last lines of a log.
+    pub(crate) fn with_log(mut self, lines: Vec<String>) -> Self {
+        if let Self::Failed(failed) = &mut self {
+            failed.log = lines;
+        }
+        self
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Refused(problems) => problems
+                .iter()
+                .map(|problem| problem.what.as_str())
+                .collect::<Vec<_>>()
+                .join("; "),
+            Self::Failed(failed) => failed.what.clone(),
+        }
+    }
+}
+
+impl From<LedgerError> for Trouble {
+    fn from(error: LedgerError) -> Self {
+        Self::because(
+            &error,
+            "look at the disk that holds /var/lib/longshore, then try again",
+        )
+    }
+}
+
+/// An error with all that caused it, in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    printable(&text.replace('\n', " "))
+}
+
+impl Operation {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(crate) fn log(&self) -> &EventLog {
+        &self.log
+    }
+
+    /// Does one step: written down first, then begun, then told.
+    pub(crate) fn step<T>(
+        &self,
+        step: &str,
+        work: impl FnOnce() -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(Trouble::cancelled());
+        }
+        self.step_to_the_end(step, work)
+    }
+
+    /// A step that a cancellation comes too late for.
+    pub(crate) fn step_to_the_end<T>(
+        &self,
+        step: &str,
+        work: impl FnOnce() -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        self.ledger.step(self.id, step)?;
+        self.tell(step, StepState::Begun, None);
+        let done = work();
+        let state = if done.is_ok() {
+            StepState::Done
+        } else {
+            StepState::Failed
+        };
+        self.tell(step, state, None);
+        done
+    }
+
+    /// A remark, or a line of a step's output.
+    pub(crate) fn note(&self, step: &str, line: &str) {
+        self.tell(step, StepState::Note, Some(printable(line)));
+    }
+
+    /// There was nothing to do in `step`.
+    pub(crate) fn unchanged(&self, step: &str, why: &str) {
+        self.tell(step, StepState::Unchanged, Some(why.to_owned()));
+    }
+
+    pub(crate) fn say(&self, message: FromAgent) {
+        self.log.push(message);
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Writes down how it ended, and tells.
+    pub(crate) fn end(&self, result: Result<Reply, Trouble>) {
+        let (outcome, message) = match &result {
+            Ok(reply) if is_unchanged(reply) => (Outcome::Unchanged, None),
+            Ok(_) => (Outcome::Done, None),
+            Err(trouble @ Trouble::Refused(_)) => (Outcome::Refused, Some(trouble.message())),
+            Err(trouble @ Trouble::Failed(_)) => (Outcome::Failed, Some(trouble.message())),
+        };
+        let mut reply = result.unwrap_or_else(reply_to);
+        if let Err(error) = self.ledger.end(self.id, outcome, message.as_deref()) {
+            // The work itself stands as the reply says; only the history lacks its last line.
+            let note = format!(
+                "the end of operation {} was not written: {}",
+                self.id,
+                chain(&error)
+            );
+            if let Reply::Switched(switched) = &mut reply {
+                switched.remarks.push(note);
+            }
+        }
+        self.log.end(FromAgent::Reply(Box::new(reply)));
+    }
+
+    fn tell(&self, step: &str, state: StepState, detail: Option<String>) {
+        self.log.push(FromAgent::Event(Event {
+            step: step.to_owned(),
+            state,
+            detail,
+        }));
+    }
+}
+
+/// A trouble as the answer to an order.
+pub(crate) fn reply_to(trouble: Trouble) -> Reply {
+    match trouble {
+        Trouble::Refused(problems) => Reply::Refused { problems },
+        Trouble::Failed(failed) => Reply::Failed(*failed),
+    }
+}
+
+fn is_unchanged(reply: &Reply) -> bool {
+    match reply {
+        Reply::Staged { unchanged, .. } | Reply::Migrated { unchanged } => *unchanged,
+        Reply::Switched(switched) => switched.unchanged,
+        _ => false,
+    }
+}
+
+/// The operations at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Operations(Mutex<BTreeMap<u64, Arc<Operation>>>);
+
+impl Operations {
+    /// Writes a new operation down.
+    pub(crate) fn begin(
+        &self,
+        ledger: &Arc<Ledger>,
+        new: &NewOperation,
+    ) -> Result<Arc<Operation>, LedgerError> {
+        let operation = Arc::new(Operation {
+            id: ledger.begin(new)?,
+            ledger: Arc::clone(ledger),
+            log: EventLog::default(),
+            cancelled: AtomicBool::new(false),
+        });
+        operation.say(FromAgent::Begun {
+            operation: operation.id,
+        });
+        let mut all = self.lock();
+        let ended: Vec<u64> = all
+            .values()
+            .filter(|known| known.log.has_ended())
+            .map(|known| known.id)
+            .collect();
+        for id in ended.iter().take(ended.len().saturating_sub(MOST_ENDED)) {
+            all.remove(id);
+        }
+        all.insert(operation.id, Arc::clone(&operation));
+        Ok(operation)
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Operation>> {
+        self.lock().get(&id).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Operation>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,164 @@
+//! What would stop a deployment, found before anything is changed; all of it at once.
+
+use std::path::Path;
+
+use longshore_shared::manifest::Manifest;
+use longshore_shared::name::AppName;
+use longshore_shared::wire::latest::{Preflighted, Problem, Reply};
+
+use crate::activate::{live, site, systemd};
+use crate::host::Host;
+use crate::intake;
+use crate::layout::{APPS, AppLayout};
+use crate::ledger::LedgerError;
+use crate::operation::{Trouble, chain};
+use crate::server::Agent;
+
+/// Looks at all that an order to deploy or to roll back would need.
+pub(crate) fn check(
+    agent: &Agent,
+    host: &Host,
+    app: &AppName,
+    domain: Option<&str>,
+    release: &Preflighted,
+) -> Result<Reply, Trouble> {
+    let layout = AppLayout::new(app);
+    let live = live::live(&layout);
+    let mut problems = Vec::new();
+    let own = host
+        .apps
+        .get(app)
+        .and_then(|app| app.domain.as_ref())
+        .map(|domain| domain.as_str());
+    if own != domain {
+        let name = |domain: Option<&str>| domain.map_or("no domain".to_owned(), str::to_owned);
+        problems.push(Problem {
+            what: format!(
+                "{app} is {} here, and {} in the inventory",
+                name(own),
+                name(domain)
+            ),
+            next: "run `longshore bootstrap` to bring the host up to the inventory".to_owned(),
+        });
+    }
+    let (manifest, staged) = match release {
+        Preflighted::Deploy { release } => match accepted(agent, host, app, release) {
+            Ok((manifest, staged)) => (Some(manifest), staged),
+            Err(trouble) => {
+                problems.extend(problems_of(trouble));
+                (None, false)
+            }
+        },
+        Preflighted::Rollback { version } => {
+            let known = agent.ledger.release(app, version)?.is_some();
+            let manifest = known
+                .then(|| live::manifest(&layout, version).ok())
+                .flatten();
+            if manifest.is_none() {
+                problems.push(Problem {
+                    what: format!("{app} {version} is not on this host, or damaged"),
+                    next: "`longshore releases` lists what each host holds".to_owned(),
+                });
+            }
+            (manifest, known)
+        }
+    };
+    if let Some(manifest) = &manifest {
+        problems.extend(room(&layout, manifest, staged)?);
+        problems.extend(sites(&layout, manifest, own));
+    }
+    Ok(Reply::Preflight {
+        problems,
+        staged,
+        live: live.map(|live| live.version),
+    })
+}
+
+fn accepted(
+    agent: &Agent,
+    host: &Host,
+    app: &AppName,
+    release: &longshore_shared::wire::latest::SignedManifest,
+) -> Result<(Manifest, bool), Trouble> {
+    let verified = intake::verify(host, release)?;
+    let manifest = verified.value();
+    if manifest.app != *app {
+        return Err(Trouble::refused(
+            format!("the release is one of {}, not of {app}", manifest.app),
+            "name the release's own app",
+        ));
+    }
+    let here = agent.ledger.release(app, &manifest.version)?;
+    if let Some(row) = &here {
+        intake::same_release(row, &verified)?;
+    }
+    Ok((manifest.clone(), here.is_some()))
+}
+
+/// Disk, inodes, and memory for both slots at once.
+fn room(
+    layout: &AppLayout,
+    manifest: &Manifest,
+    staged: bool,
+) -> Result<Vec<Problem>, LedgerError> {
+    let mut problems = Vec::new();
+    if !staged {
+        let place = [APPS, "/srv", "/"]
+            .map(Path::new)
+            .into_iter()
+            .find(|place| place.exists());
+        let tree = &manifest.tree;
+        let lack = intake::room_problem(place.unwrap_or(Path::new("/")), tree.bytes, tree.entries);
+        let what = lack.unwrap_or_else(|error| Some(error.to_string()));
+        let next = "make room on this host, or lower keep_releases".to_owned();
+        problems.extend(what.map(|what| Problem { what, next }));
+    }
+    let live = live::live(layout).filter(|live| live.version != manifest.version);
+    let used = live.and_then(|live| systemd::memory(&layout.unit(live.slot)));
+    if let (Some(used), Some(free)) = (used, free_memory())
+        && free < used
+    {
+        problems.push(Problem {
+            what: format!(
+                "the live slot takes {} MiB of memory, and {} MiB are free for a second one",
+                used >> 20,
+                free >> 20
+            ),
+            next: "lower `workers`, or give the host more memory".to_owned(),
+        });
+    }
+    Ok(problems)
+}
+
+fn free_memory() -> Option<u64> {
+    let text = fs_err::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
+/// nginx as it stands, and the release's site tested apart; only where it would change.
+fn sites(layout: &AppLayout, manifest: &Manifest, domain: Option<&str>) -> Option<Problem> {
+    let domain = domain?;
+    let tested = if site::is_installed(layout, manifest, domain) {
+        site::test_running()
+    } else {
+        site::test_present().and_then(|()| site::test(layout, manifest, domain))
+    };
+    let error = tested.err()?;
+    Some(Problem {
+        what: chain(&error),
+        next: error.next().to_owned(),
+    })
+}
+
+fn problems_of(trouble: Trouble) -> Vec<Problem> {
+    match trouble {
+        Trouble::Refused(problems) => problems,
+        Trouble::Failed(failed) => vec![Problem {
+            what: failed.what,
+            next: failed.next,
+        }],
+    }
+}

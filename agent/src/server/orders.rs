@@ -1,0 +1,407 @@
+//! One connection's orders, one after the other: who may give them, and who carries them out.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use longshore_shared::name::{AppName, EnvironmentName};
+use longshore_shared::wire::latest::{
+    FromAgent, Hello, Order, Outcome, PROTOCOL, Preflighted, Reply, Switched, ToAgent,
+};
+use semver::Version;
+
+use super::Agent;
+use super::peer::{Peer, PeerError};
+use crate::activate::{self, migrate};
+use crate::events::Cursor;
+use crate::host::{Host, Right};
+use crate::ledger::NewOperation;
+use crate::locks::{Claimant, Share};
+use crate::operation::{Operation, Trouble, chain, reply_to};
+use crate::{intake, preflight, status};
+
+/// A connection whose other end is known.
+#[derive(Debug)]
+pub(super) struct Session<'a> {
+    agent: &'a Arc<Agent>,
+    claimant: Claimant,
+    peer: Peer,
+}
+
+/// The agent's own version.
+pub(crate) fn agent_version() -> Version {
+    Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(Version::new(0, 0, 0))
+}
+
+impl<'a> Session<'a> {
+    /// Greets whoever came, and says who they are here.
+    pub(super) fn greet(
+        agent: &'a Arc<Agent>,
+        claimant: Claimant,
+        stream: UnixStream,
+    ) -> Result<Self, PeerError> {
+        let mut peer = Peer::new(stream)?;
+        peer.greet()?;
+        let hello = match load_host() {
+            Ok(host) => FromAgent::Hello(Hello {
+                protocol: PROTOCOL,
+                oldest: PROTOCOL,
+                agent: agent_version(),
+                host: host.host,
+                environment: host.environment,
+                user: peer.person().name.clone(),
+                machine: std::env::consts::ARCH.to_owned(),
+                capabilities: Vec::new(),
+            }),
+            // Without host.toml there is no greeting to give, and nothing to be done here.
+            Err(trouble) => FromAgent::Reply(Box::new(reply_to(trouble))),
+        };
+        peer.send(&[hello])?;
+        Ok(Self {
+            agent,
+            claimant,
+            peer,
+        })
+    }
+
+    /// Takes orders until the other end leaves.
+    pub(super) fn converse(mut self) -> Result<(), PeerError> {
+        while let Some(message) = self.peer.next_message()? {
+            let reply = match message {
+                ToAgent::Order(order) => self.carry_out(order)?,
+                // Both can cross the reply that they were meant to come before.
+                ToAgent::End | ToAgent::Cancel => continue,
+                ToAgent::Unknown => Some(unknown()),
+            };
+            if let Some(reply) = reply {
+                self.peer.send(&[FromAgent::Reply(Box::new(reply))])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing means that the reply was sent by an operation.
+    fn carry_out(&mut self, order: Order) -> Result<Option<Reply>, PeerError> {
+        let outcome = match order {
+            Order::Status { app } => self.allowed(Right::Read).and_then(|host| {
+                let apps = status::report(self.agent, &host, app.as_ref())?;
+                Ok(Reply::Status { apps })
+            }),
+            Order::Lock {
+                environment,
+                app,
+                verb,
+            } => self.lock(&environment, &app, &verb),
+            Order::Unlock { app } => {
+                self.agent.locks.release(self.claimant, Some(&app));
+                Ok(Reply::Unlocked)
+            }
+            Order::Preflight {
+                app,
+                domain,
+                release,
+            } => self.preflight(&app, domain, &release),
+            Order::Attach { operation } => return self.attach(operation),
+            Order::Stage { release } => match self.allowed(Right::Deploy) {
+                Ok(host) => return self.stage(&host, &release).map(|()| None),
+                Err(trouble) => Err(trouble),
+            },
+            Order::Migrate { app, version } => {
+                let prepared = self.changes(&app).and_then(|(_, share)| {
+                    Ok((migrate::prepare(self.agent, &app, &version)?, share))
+                });
+                match prepared {
+                    Ok((migration, share)) => {
+                        let new = self.operation("migrate", &app, &version);
+                        return self.run(&new, share, move |agent, operation| {
+                            migration.run(agent, operation)
+                        });
+                    }
+                    Err(trouble) => Err(trouble),
+                }
+            }
+            Order::Switch { app, version, why } => {
+                let prepared = self.changes(&app).and_then(|(host, share)| {
+                    Ok((
+                        activate::Switch::prepare(self.agent, &host, &app, &version, why)?,
+                        share,
+                    ))
+                });
+                match prepared {
+                    Ok((switch, share)) => {
+                        let mut new = self.operation(activate::verb(why), &app, &version);
+                        (new.slot, new.why) = (Some(switch.slot()), Some(why));
+                        new.previous = switch.previous();
+                        return self.run(&new, share, move |agent, operation| {
+                            switch.run(agent, operation)
+                        });
+                    }
+                    Err(trouble) => Err(trouble),
+                }
+            }
+            Order::Unknown => Ok(unknown()),
+        };
+        Ok(Some(outcome.unwrap_or_else(reply_to)))
+    }
+
+    fn allowed(&self, right: Right) -> Result<Host, Trouble> {
+        let host = load_host()?;
+        let person = self.peer.person();
+        if host.allows(person, right) {
+            return Ok(host);
+        }
+        let what = match right {
+            Right::Read => "look at",
+            Right::Deploy => "change",
+        };
+        Err(Trouble::refused(
+            format!("{} may not {what} apps on this host", person.name),
+            "ask whoever owns its /etc/longshore/host.toml to name you, or a group of yours, under [access]",
+        ))
+    }
+
+    fn lock(
+        &self,
+        environment: &EnvironmentName,
+        app: &AppName,
+        verb: &str,
+    ) -> Result<Reply, Trouble> {
+        let host = self.allowed(Right::Deploy)?;
+        if host.environment != *environment {
+            let what = format!(
+                "this host belongs to {}, not to {environment}",
+                host.environment
+            );
+            return Err(Trouble::refused(
+                what,
+                "correct the host's address in the inventory",
+            ));
+        }
+        knows(&host, app)?;
+        let words = format!("{} by {}", short(verb), self.peer.person().name);
+        match self.agent.locks.take(app, self.claimant, &words) {
+            Ok(()) => Ok(Reply::Locked),
+            Err(holder) => Err(locked(app, &holder)),
+        }
+    }
+
+    fn preflight(
+        &self,
+        app: &AppName,
+        domain: Option<String>,
+        release: &Preflighted,
+    ) -> Result<Reply, Trouble> {
+        let host = self.allowed(Right::Deploy)?;
+        knows(&host, app)?;
+        preflight::check(self.agent, &host, app, domain.as_deref(), release)
+    }
+
+    /// The host, and a share in the app's lock for what is about to be changed.
+    fn changes(&self, app: &AppName) -> Result<(Host, Share), Trouble> {
+        let host = self.allowed(Right::Deploy)?;
+        knows(&host, app)?;
+        let share = self.agent.locks.share(app, self.claimant).ok_or_else(|| {
+            match self.agent.locks.describe(app) {
+                Some(holder) => locked(app, &holder),
+                None => Trouble::refused(format!("{app} is not locked"), "lock it first"),
+            }
+        })?;
+        Ok((host, share))
+    }
+
+    fn operation(&self, verb: &'static str, app: &AppName, version: &Version) -> NewOperation {
+        NewOperation {
+            app: app.clone(),
+            verb,
+            version: Some(version.clone()),
+            previous: None,
+            slot: None,
+            why: None,
+            who: self.peer.person().name.clone(),
+        }
+    }
+
+    /// Staging talks with the peer first; only what follows the last byte goes on without it.
+    fn stage(
+        &mut self,
+        host: &Host,
+        release: &longshore_shared::wire::latest::SignedManifest,
+    ) -> Result<(), PeerError> {
+        let begun = intake::Intake::verify(host, release).and_then(|intake| {
+            let (_, share) = self.changes(intake.app())?;
+            let new = self.operation("stage", intake.app(), intake.version());
+            let operation = self.agent.operations.begin(&self.agent.ledger, &new)?;
+            Ok((intake, share, operation))
+        });
+        let (intake, share, operation) = match begun {
+            Ok(begun) => begun,
+            Err(trouble) => {
+                return self
+                    .peer
+                    .send(&[FromAgent::Reply(Box::new(reply_to(trouble)))]);
+            }
+        };
+        let mut cursor = Cursor::default();
+        let dialog = intake::Dialog {
+            peer: &mut self.peer,
+            cursor: &mut cursor,
+        };
+        let received = intake.receive(&operation, dialog);
+        match received {
+            Ok(staged) => {
+                let finish = Arc::clone(&operation);
+                let agent = Arc::clone(self.agent);
+                spawn(move || {
+                    finish.end(staged.finish(&agent, &finish));
+                    drop(share);
+                });
+            }
+            Err(trouble) => operation.end(Err(trouble)),
+        }
+        self.follow(&operation, cursor)
+    }
+
+    fn run(
+        &mut self,
+        new: &NewOperation,
+        share: Share,
+        work: impl FnOnce(&Arc<Agent>, &Operation) -> Result<Reply, Trouble> + Send + 'static,
+    ) -> Result<Option<Reply>, PeerError> {
+        let operation = match self.agent.operations.begin(&self.agent.ledger, new) {
+            Ok(operation) => operation,
+            Err(error) => return Ok(Some(reply_to(error.into()))),
+        };
+        let (running, agent) = (Arc::clone(&operation), Arc::clone(self.agent));
+        spawn(move || {
+            running.end(work(&agent, &running));
+            drop(share);
+        });
+        self.follow(&operation, Cursor::default()).map(|()| None)
+    }
+
+    fn attach(&mut self, id: u64) -> Result<Option<Reply>, PeerError> {
+        if let Err(trouble) = self.allowed(Right::Read) {
+            return Ok(Some(reply_to(trouble)));
+        }
+        if let Some(operation) = self.agent.operations.get(id) {
+            return self.follow(&operation, Cursor::default()).map(|()| None);
+        }
+        let known = self.agent.ledger.operation(id).map_err(Trouble::from);
+        Ok(Some(
+            known
+                .and_then(|row| ended(id, row))
+                .unwrap_or_else(reply_to),
+        ))
+    }
+
+    /// Passes on what an operation says until it ends. A peer that leaves or cannot be written to
+    /// ends this connection alone.
+    fn follow(&mut self, operation: &Arc<Operation>, mut cursor: Cursor) -> Result<(), PeerError> {
+        let mut writer = self.peer.writer()?;
+        let (done, watch) = UnixStream::pair().map_err(PeerError::Broken)?;
+        let peer = &mut self.peer;
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(move || -> Result<(), PeerError> {
+                while peer.wait(&watch) {
+                    match peer.next_message()? {
+                        Some(ToAgent::Cancel) => operation.cancel(),
+                        Some(ToAgent::End) => {}
+                        Some(_) => return Err(PeerError::OutOfPlace),
+                        None => return Ok(()),
+                    }
+                }
+                Ok(())
+            });
+            let told = loop {
+                let news = operation.log().wait(&mut cursor);
+                if news.is_empty() {
+                    break Ok(());
+                }
+                if let Err(error) = writer.send(&news) {
+                    break Err(error);
+                }
+            };
+            drop(done);
+            let watched = watcher.join().unwrap_or(Err(PeerError::OutOfPlace));
+            told.and(watched)
+        })
+    }
+}
+
+/// An operation that has to run to its end whether or not a thread can be had for it.
+fn spawn(work: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(work);
+}
+
+fn load_host() -> Result<Host, Trouble> {
+    Host::load().map_err(|error| {
+        Trouble::refused(
+            chain(&error),
+            "run `longshore bootstrap`, or mend the file as root",
+        )
+    })
+}
+
+fn knows(host: &Host, app: &AppName) -> Result<(), Trouble> {
+    if host.apps.contains_key(app) {
+        return Ok(());
+    }
+    let known: Vec<&str> = host.apps.keys().map(AppName::as_str).collect();
+    let known = if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    };
+    Err(Trouble::refused(
+        format!("this host knows no app {app} (it knows: {known})"),
+        format!(
+            "add {app} to the environment's apps in the inventory and run `longshore bootstrap`"
+        ),
+    ))
+}
+
+fn locked(app: &AppName, holder: &str) -> Trouble {
+    Trouble::refused(
+        format!("{app} is locked here: {holder}"),
+        "wait until that has ended, then try again",
+    )
+}
+
+fn unknown() -> Reply {
+    reply_to(Trouble::refused(
+        "this agent does not know that order",
+        "upgrade the agent: run `longshore bootstrap`",
+    ))
+}
+
+/// A verb as a peer calls it, fit for a message to somebody else.
+fn short(verb: &str) -> String {
+    verb.chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(40)
+        .collect()
+}
+
+/// The reply of an operation that ended before this agent was started.
+fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Trouble> {
+    let Some(row) = row else {
+        return Err(Trouble::refused(
+            format!("there is no operation {id}"),
+            "see `longshore status`",
+        ));
+    };
+    let next = "see `longshore status` for what serves now, then deploy again";
+    match (row.outcome, row.version) {
+        (Outcome::Done | Outcome::Unchanged, Some(version)) => Ok(Reply::Switched(Switched {
+            version,
+            previous: row.previous,
+            unchanged: row.outcome == Outcome::Unchanged,
+            milliseconds: 0,
+            remarks: Vec::new(),
+        })),
+        (_, _) => Err(Trouble::failed(
+            row.message
+                .unwrap_or_else(|| "it did not succeed".to_owned()),
+            next,
+        )),
+    }
+}

@@ -1,0 +1,204 @@
+//! The other end of a connection: who it is, and frames to and from it.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use longshore_shared::wire::codec::{CodecError, Decoder, Frame, MAGIC};
+use longshore_shared::wire::latest::{FromAgent, ToAgent};
+use rustix::event::{PollFd, PollFlags, poll};
+use thiserror::Error;
+
+use crate::names::{self, Person};
+
+/// A connection that orders nothing for so long is closed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// Data that was asked for has to go on coming.
+const LONGEST_STALL: Duration = Duration::from_secs(60);
+const READ: usize = 128 * 1024;
+
+/// The other end.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    stream: UnixStream,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    person: Person,
+}
+
+/// Why a conversation ends before its time.
+#[derive(Debug, Error)]
+pub(crate) enum PeerError {
+    #[error("it cannot be told who asks")]
+    Who(#[source] std::io::Error),
+    #[error("user number {0} is not known on this host")]
+    Stranger(u32),
+    #[error("the connection broke")]
+    Broken(#[source] std::io::Error),
+    #[error("the other end was silent for too long, or left in the middle of a message")]
+    Silent,
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    #[error("a message came that does not belong here")]
+    OutOfPlace,
+}
+
+impl Peer {
+    pub(crate) fn new(stream: UnixStream) -> Result<Self, PeerError> {
+        let credentials = rustix::net::sockopt::socket_peercred(&stream)
+            .map_err(|errno| PeerError::Who(errno.into()))?;
+        let uid = credentials.uid.as_raw();
+        let person = names::person(uid).ok_or(PeerError::Stranger(uid))?;
+        stream
+            .set_write_timeout(Some(LONGEST_STALL))
+            .map_err(PeerError::Broken)?;
+        Ok(Self {
+            stream,
+            decoder: Decoder::new(),
+            buffer: vec![0; READ],
+            person,
+        })
+    }
+
+    pub(crate) fn person(&self) -> &Person {
+        &self.person
+    }
+
+    pub(crate) fn greet(&mut self) -> Result<(), PeerError> {
+        self.stream.write_all(MAGIC).map_err(PeerError::Broken)
+    }
+
+    pub(crate) fn send(&mut self, messages: &[FromAgent]) -> Result<(), PeerError> {
+        write(&mut self.stream, messages)
+    }
+
+    /// The next message, or nothing when the other end has left.
+    pub(crate) fn next_message(&mut self) -> Result<Option<ToAgent>, PeerError> {
+        match self.next_frame(LONGEST_PAUSE)? {
+            Some(frame) => Ok(Some(frame.parse()?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The data that was asked for, up to its end.
+    pub(crate) fn data(&mut self) -> Data<'_> {
+        Data {
+            peer: self,
+            frame: Vec::new(),
+            at: 0,
+            ended: false,
+        }
+    }
+
+    /// Waits until the other end sends something or leaves, or until `stop` becomes readable.
+    /// Says whether there is something to read.
+    pub(crate) fn wait(&self, stop: &UnixStream) -> bool {
+        if !self.decoder.is_empty() {
+            return true;
+        }
+        let mut both = [
+            PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN),
+        ];
+        loop {
+            match poll(&mut both, None) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return false,
+                Ok(_) => break,
+            }
+        }
+        let [ours, stopped] = &both;
+        stopped.revents().is_empty() && !ours.revents().is_empty()
+    }
+
+    /// A second handle that only writes.
+    pub(crate) fn writer(&self) -> Result<Writer, PeerError> {
+        self.stream
+            .try_clone()
+            .map(Writer)
+            .map_err(PeerError::Broken)
+    }
+
+    fn next_frame(&mut self, patience: Duration) -> Result<Option<Frame>, PeerError> {
+        loop {
+            if let Some(frame) = self.decoder.next_frame()? {
+                return Ok(Some(frame));
+            }
+            // Between messages a peer may take its time; in the middle of one it may not.
+            let patience = if self.decoder.is_empty() {
+                patience
+            } else {
+                LONGEST_STALL
+            };
+            self.stream
+                .set_read_timeout(Some(patience))
+                .map_err(PeerError::Broken)?;
+            match self.stream.read(&mut self.buffer) {
+                Ok(0) if self.decoder.is_empty() => return Ok(None),
+                Ok(0) => return Err(PeerError::Silent),
+                Ok(read) => self
+                    .decoder
+                    .feed(self.buffer.get(..read).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    return Err(PeerError::Silent);
+                }
+                Err(error) => return Err(PeerError::Broken(error)),
+            }
+        }
+    }
+}
+
+/// Writes messages while another thread reads.
+#[derive(Debug)]
+pub(crate) struct Writer(UnixStream);
+
+impl Writer {
+    pub(crate) fn send(&mut self, messages: &[FromAgent]) -> Result<(), PeerError> {
+        write(&mut self.0, messages)
+    }
+}
+
+fn write(stream: &mut UnixStream, messages: &[FromAgent]) -> Result<(), PeerError> {
+    let mut out = Vec::new();
+    for message in messages {
+        Frame::message(message)?.encode(&mut out)?;
+    }
+    stream.write_all(&out).map_err(PeerError::Broken)
+}
+
+/// Bulk data as a stream of bytes, which ends where the other end says so.
+#[derive(Debug)]
+pub(crate) struct Data<'a> {
+    peer: &'a mut Peer,
+    frame: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl Read for Data<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.at == self.frame.len() && !self.ended {
+            match self
+                .peer
+                .next_frame(LONGEST_STALL)
+                .map_err(std::io::Error::other)?
+            {
+                Some(Frame::Data(bytes)) => (self.frame, self.at) = (bytes, 0),
+                Some(message) => match message.parse().map_err(std::io::Error::other)? {
+                    ToAgent::End => self.ended = true,
+                    _ => return Err(std::io::Error::other(PeerError::OutOfPlace)),
+                },
+                None => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        let rest = self.frame.get(self.at..).unwrap_or_default();
+        let take = rest.len().min(out.len());
+        for (to, from) in out.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        self.at += take;
+        Ok(take)
+    }
+}
