@@ -3,16 +3,27 @@
 use std::thread;
 use std::time::Duration;
 
+use longshore_lab::load::Connections;
 use longshore_lab::sample::{Behaviour, Sample};
-use serde_json::Value;
 
+use crate::answers::{ended, kinds, live};
 use crate::stage::lease;
 use crate::told::{Story, Told};
 
-pub(crate) const STORIES: &[Story] = &[Story {
-    name: "deployments::the_demo_drops_no_request",
-    tell: the_demo_drops_no_request,
-}];
+pub(crate) const STORIES: &[Story] = &[
+    Story {
+        name: "deployments::the_demo_drops_no_request",
+        tell: the_demo_drops_no_request,
+    },
+    Story {
+        name: "deployments::ten_and_ten_back_with_kept_connections",
+        tell: || ten_and_ten_back(Connections::Kept),
+    },
+    Story {
+        name: "deployments::ten_and_ten_back_with_fresh_connections",
+        tell: || ten_and_ten_back(Connections::Fresh),
+    },
+];
 
 fn the_demo_drops_no_request() -> Told {
     let lease = lease(3)?;
@@ -23,28 +34,21 @@ fn the_demo_drops_no_request() -> Told {
     let broken = lease.release(&repository, "1.2.0", &Behaviour::Answers500)?;
 
     let answer = lease.deploy(cortico, &first)?;
-    assert_eq!(answer.code, Some(0), "{}", answer.all());
-    assert_eq!(
-        outcomes(answer.result()),
-        ["switched"; 3],
-        "{}",
-        answer.all()
-    );
+    ended(&answer, 0);
+    assert_eq!(kinds(&answer), ["switched"; 3], "{}", answer.all());
 
     let mut load = lease.load(cortico);
     load.rate = Some(50.0);
     let load = load.start();
     thread::sleep(Duration::from_secs(1));
 
-    let answer = lease.deploy(cortico, &second)?;
-    assert_eq!(answer.code, Some(0), "{}", answer.all());
-    let answer = lease.deploy(cortico, &broken)?;
-    assert_eq!(answer.code, Some(1), "{}", answer.all());
+    ended(&lease.deploy(cortico, &second)?, 0);
+    ended(&lease.deploy(cortico, &broken)?, 1);
     let controller = lease.controller(cortico);
-    let answer = controller.run(&["rollback", "demo"])?;
-    assert_eq!(answer.code, Some(0), "{}", answer.all());
-    let answer = controller.run(&["status", "demo"])?;
-    assert_eq!(answer.code, Some(0), "{}", answer.all());
+    ended(&controller.run(&["rollback", "demo"])?, 0);
+    let status = controller.run(&["status", "demo"])?;
+    ended(&status, 0);
+    assert_eq!(live(&status, "cortico"), ["1.0.0"; 3], "{}", status.all());
 
     thread::sleep(Duration::from_secs(1));
     let outcome = load.stop();
@@ -54,14 +58,36 @@ fn the_demo_drops_no_request() -> Told {
     Ok(())
 }
 
-fn outcomes(result: Option<&Value>) -> Vec<&str> {
-    result
-        .and_then(|result| result["hosts"].as_array())
-        .map(|hosts| {
-            hosts
-                .iter()
-                .filter_map(|host| host["outcome"].as_str())
-                .collect()
-        })
-        .unwrap_or_default()
+/// Ten deployments and ten rollbacks, and at least this many requests meanwhile.
+const REQUESTS: u64 = 20_000;
+
+fn ten_and_ten_back(connections: Connections) -> Told {
+    let lease = lease(1)?;
+    let tiny = Sample::Tiny;
+    let repository = lease.repository(tiny)?;
+    let controller = lease.controller(tiny);
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    ended(&lease.deploy(tiny, &first)?, 0);
+
+    let mut load = lease.load(tiny);
+    load.connections = connections;
+    load.workers = 8;
+    let load = load.start();
+    for minor in 1..=10 {
+        let version = format!("1.{minor}.0");
+        let release = lease.release(&repository, &version, &Behaviour::Good)?;
+        ended(&lease.deploy(tiny, &release)?, 0);
+        ended(&controller.run(&["rollback", "demo"])?, 0);
+    }
+    while load.sent() < REQUESTS {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let outcome = load.stop();
+    assert_eq!(outcome.failed, 0, "{outcome}");
+    assert_eq!(
+        outcome.versions.len(),
+        11,
+        "each release has served: {outcome}"
+    );
+    Ok(())
 }

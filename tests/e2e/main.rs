@@ -1,9 +1,12 @@
 //! Stories told on real hosts. They need root, and run only where `LONGSHORE_LAB_E2E=1` says that
 //! hosts may be booted: `cargo lab test e2e [NAME]`. Everywhere else they are listed as ignored.
 
+mod answers;
+mod broken_releases;
 mod deployments;
 mod hosts;
 mod load;
+mod outages;
 mod stage;
 mod told;
 
@@ -15,7 +18,13 @@ use longshore_lab::{privilege, say};
 use told::Story;
 
 /// Every story; a new file adds its own here.
-const STORIES: &[&[Story]] = &[hosts::STORIES, load::STORIES, deployments::STORIES];
+const STORIES: &[&[Story]] = &[
+    hosts::STORIES,
+    load::STORIES,
+    deployments::STORIES,
+    broken_releases::STORIES,
+    outages::STORIES,
+];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -105,16 +105,19 @@ pub fn ready(kind: Kind, cache: &Path) -> Result<PathBuf, Error> {
     Ok(finished)
 }
 
-/// debootstrap mounts things inside its target; in its own mount namespace a crash leaves none.
+/// In namespaces of its own, so that what debootstrap mounts and starts is gone with it, and it is
+/// gone with this process, however that dies.
 fn debootstrap(kind: Kind, mirror: &str, target: &Path) -> Result<(), Error> {
-    let mut command = Command::new("unshare");
+    let mut command = Command::new("setpriv");
     command.args([
-        "--mount",
-        "--propagation",
-        "private",
-        "debootstrap",
-        "--variant=minbase",
+        "--pdeathsig=KILL",
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child=KILL",
     ]);
+    command.args(["--mount", "--mount-proc", "--propagation=private"]);
+    command.args(["debootstrap", "--variant=minbase"]);
     command.arg(format!("--include={}", kind.packages().join(",")));
     command.arg(SUITE).arg(target).arg(mirror);
     program::run(&mut command).map_err(|source| Error::Debootstrap {

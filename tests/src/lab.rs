@@ -234,7 +234,7 @@ impl Lab {
                 fs_err::remove_dir_all(old)?;
             }
         }
-        self.network.plug(host.index, true)?;
+        self.network.reconnect(host.index)?;
         raise(host, &self.keys, plan)
     }
 

@@ -130,6 +130,15 @@ impl Network {
         )
     }
 
+    /// Gives a host a new network namespace: whatever was set in the old one is gone. Nothing may
+    /// run in it.
+    pub fn reconnect(&self, index: u8) -> Result<(), Error> {
+        // A cable that goes with its namespace goes a moment later; this way its name is free now.
+        process::passes(Command::new("ip").args(["link", "del", &self.cable(index)]));
+        process::passes(Command::new("ip").args(["netns", "del", &self.namespace(index)]));
+        self.connect(index)
+    }
+
     /// Pulls or plugs a host's cable, as when its network dies.
     pub fn plug(&self, index: u8, connected: bool) -> Result<(), Error> {
         let state = if connected { "up" } else { "down" };

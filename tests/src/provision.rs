@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::accounts::{AGENT_GROUP, AGENT_GROUP_ID, Accounts, OPERATOR, STRANGER, User};
 
+/// Where units go. One in /etc could not be masked.
+const UNITS: &str = "usr/local/lib/systemd/system";
+
 /// The agent and what it needs on a host.
 #[derive(Debug, Clone)]
 pub struct Product {
@@ -151,10 +154,10 @@ fn install(layer: &Layer<'_>, product: &Product) -> Result<(), io::Error> {
             continue;
         }
         let unit = fs_err::read_to_string(&path)?;
-        layer.file(&format!("etc/systemd/system/{name}"), 0o644, &unit)?;
+        layer.file(&format!("{UNITS}/{name}"), 0o644, &unit)?;
         for target in wanted_by(&unit) {
             let link = format!("etc/systemd/system/{target}/{name}");
-            layer.link(&link, &format!("/etc/systemd/system/{name}"))?;
+            layer.link(&link, &format!("/{UNITS}/{name}"))?;
         }
     }
     Ok(())
