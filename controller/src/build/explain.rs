@@ -1,0 +1,209 @@
+//! What a person is told when there is no release: the exit code's kind, and what to do next.
+
+use super::{
+    BuildError, ExportError, GitError, KeyError, PackError, PublishError, ResolveError, StepError,
+};
+use crate::error::{CommandError, ErrorKind};
+use crate::terminal_text::one_line;
+
+const SHOWN_PATHS: usize = 10;
+const KEY_HINT: &str = "Name a key with --key FILE or LONGSHORE_SIGNING_KEY, or set git's user.signingkey with gpg.format = ssh, or add one key to ssh-agent. Make one with: ssh-keygen -t ed25519";
+
+impl From<BuildError> for CommandError {
+    fn from(error: BuildError) -> Self {
+        let (kind, hints) = match &error {
+            BuildError::AppFile(_) => {
+                return match error {
+                    BuildError::AppFile(error) => error.into(),
+                    other => Self::failed(other.to_string()),
+                };
+            }
+            BuildError::Git(git) => of_git(git),
+            BuildError::Export(export) => of_export(export),
+            BuildError::Key(key) => of_key(key),
+            BuildError::Step(step) => of_step(step),
+            BuildError::Publish(publish) => of_publish(publish),
+            BuildError::Pack(PackError::Read(_) | PackError::Write(_)) => {
+                (ErrorKind::Failed, nothing())
+            }
+            BuildError::Pack(_) => (
+                ErrorKind::Refused,
+                one(
+                    "Have [build] run in longshore.toml remove it, or keep it out of the commit with export-ignore in .gitattributes.",
+                ),
+            ),
+            BuildError::Dirty { paths } => (ErrorKind::Refused, of_dirty(paths)),
+            BuildError::DirtyElsewhere { .. } => (
+                ErrorKind::Usage,
+                one("Leave out --allow-dirty to build that commit, or leave out --ref."),
+            ),
+            BuildError::NoAppFile { uncommitted, .. } => (
+                ErrorKind::Configuration,
+                one(if *uncommitted {
+                    "There is one in the working tree: commit it first."
+                } else {
+                    "Write one: the app's name, how it is built, prepared, run and checked."
+                }),
+            ),
+            BuildError::NoVersion { dirty, .. } => (
+                ErrorKind::Usage,
+                one(if *dirty {
+                    "Give one with --version X.Y.Z; a tag does not count for a dirty tree."
+                } else {
+                    "Give one with `longshore build --version X.Y.Z`, or tag the commit: git tag v1.4.0"
+                }),
+            ),
+            BuildError::AppFileRules(_) => (ErrorKind::Configuration, nothing()),
+            BuildError::Manifest(_) => (ErrorKind::Refused, nothing()),
+            BuildError::Encode(_) => (ErrorKind::Failed, nothing()),
+        };
+        with_causes(Self::new(kind, one_line(&error.to_string())), &error).hints(hints)
+    }
+}
+
+impl From<ResolveError> for CommandError {
+    fn from(error: ResolveError) -> Self {
+        let (kind, hints) = match error {
+            ResolveError::Build(build) => return build.into(),
+            ResolveError::Git(ref git) => of_git(git),
+            ResolveError::NoBranch => (
+                ErrorKind::Usage,
+                one("Name a commit with --ref, or give the environment's app a `branch`."),
+            ),
+            ResolveError::Fetch { .. } => (
+                ErrorKind::Failed,
+                one("To deploy a commit that is here already, name it with --ref."),
+            ),
+            ResolveError::NoVersion { .. } => (
+                ErrorKind::Usage,
+                one("Build it first: longshore build --version X.Y.Z"),
+            ),
+            ResolveError::OtherApp { .. } => (
+                ErrorKind::Refused,
+                one("Name the app with --app, or another release."),
+            ),
+            ResolveError::Open(_) => (
+                ErrorKind::Refused,
+                one("Build the release again: longshore build"),
+            ),
+        };
+        with_causes(Self::new(kind, one_line(&error.to_string())), &error).hints(hints)
+    }
+}
+
+/// Moves the causes of `error` over, as texts: the message itself is said already.
+fn with_causes(command: CommandError, error: &dyn std::error::Error) -> CommandError {
+    let mut words = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words.push(one_line(&cause.to_string()).into_owned());
+        next = cause.source();
+    }
+    if words.is_empty() {
+        command
+    } else {
+        command.caused_by(words.join(": "))
+    }
+}
+
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
+
+fn one(hint: &str) -> Vec<String> {
+    vec![hint.to_owned()]
+}
+
+fn of_git(error: &GitError) -> (ErrorKind, Vec<String>) {
+    match error {
+        GitError::Start(_) => (ErrorKind::Failed, one("Install git.")),
+        GitError::NoRepository { .. } => (
+            ErrorKind::Configuration,
+            one("Go to the app's repository, or name a built release with --release FILE."),
+        ),
+        GitError::UnknownRef { .. } => (
+            ErrorKind::Usage,
+            one("List them with: git branch --all; git tag"),
+        ),
+        GitError::NoCommit => (ErrorKind::Configuration, one("Commit something first.")),
+        GitError::Failed { .. } | GitError::Answer { .. } => (ErrorKind::Failed, nothing()),
+    }
+}
+
+fn of_export(error: &ExportError) -> (ErrorKind, Vec<String>) {
+    match error {
+        ExportError::Git(git) => of_git(git),
+        ExportError::Write(_) => (ErrorKind::Failed, nothing()),
+        ExportError::Archive(_) => (
+            ErrorKind::Refused,
+            one("Keep it out of the release with export-ignore in .gitattributes."),
+        ),
+        ExportError::Submodule { .. } => (
+            ErrorKind::Refused,
+            one("Commit its files, or fetch them in [build] run."),
+        ),
+        ExportError::LfsPointer { .. } => (
+            ErrorKind::Refused,
+            one(
+                "Commit the file itself, or fetch it in [build] run and keep the pointer out with export-ignore in .gitattributes.",
+            ),
+        ),
+    }
+}
+
+fn of_key(error: &KeyError) -> (ErrorKind, Vec<String>) {
+    let hint = match error {
+        KeyError::Git(git) => return of_git(git),
+        KeyError::None | KeyError::Several { .. } | KeyError::Read { .. } => KEY_HINT,
+        KeyError::Format { .. } | KeyError::Kind { .. } => {
+            "Make one with: ssh-keygen -t ed25519, and have its public half added to allowed_signers."
+        }
+        KeyError::NobodyToAsk { .. } | KeyError::Passphrase { .. } => {
+            "Add the key to ssh-agent with ssh-add, and name its .pub file."
+        }
+        KeyError::NotInAgent { .. } => "Add it with ssh-add, or name the private key's file.",
+        KeyError::Agent(_)
+        | KeyError::AgentSilent
+        | KeyError::Runtime(_)
+        | KeyError::Sign(_)
+        | KeyError::Encode(_)
+        | KeyError::Own(_)
+        | KeyError::OwnMismatch => return (ErrorKind::Failed, nothing()),
+    };
+    (ErrorKind::Configuration, one(hint))
+}
+
+fn of_step(error: &StepError) -> (ErrorKind, Vec<String>) {
+    let hints = match error {
+        StepError::Failed { output, .. } if !output.is_empty() => {
+            let mut hints = one("The last lines that it printed:");
+            hints.extend(output.iter().map(|line| format!("  {}", one_line(line))));
+            hints
+        }
+        _ => nothing(),
+    };
+    (ErrorKind::Failed, hints)
+}
+
+fn of_publish(error: &PublishError) -> (ErrorKind, Vec<String>) {
+    match error {
+        PublishError::Exists { .. } => (
+            ErrorKind::Refused,
+            one(
+                "A version is one set of bytes for good. Take a new version, or remove the old files from dist/ if nobody has them. If the commit is the same, a build step gives other bytes each time.",
+            ),
+        ),
+        PublishError::Write { .. } | PublishError::Read { .. } => (ErrorKind::Failed, nothing()),
+    }
+}
+
+fn of_dirty(paths: &[String]) -> Vec<String> {
+    let mut hints = one("Not committed:");
+    let shown = paths.iter().take(SHOWN_PATHS);
+    hints.extend(shown.map(|path| format!("  {}", one_line(path))));
+    if paths.len() > SHOWN_PATHS {
+        hints.push(format!("  and {} more", paths.len() - SHOWN_PATHS));
+    }
+    hints.push("Commit, stash or ignore them. With --allow-dirty the tracked files are built as they are, and the manifest says so.".to_owned());
+    hints
+}

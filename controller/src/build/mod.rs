@@ -1,0 +1,302 @@
+//! From a commit to a signed release in `dist/`.
+//!
+//! The same commit, the same Longshore and build steps that are themselves reproducible give the
+//! same bytes on any machine.
+
+mod explain;
+mod export;
+mod for_deploy;
+mod git;
+mod pack;
+mod publish;
+mod signing;
+mod steps;
+mod tar_writer;
+mod version;
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use longshore_shared::app_file::{AppFile, AppFileError};
+use longshore_shared::manifest::{FORMAT, LARGEST_MANIFEST, Manifest, ManifestError};
+use semver::Version;
+use thiserror::Error;
+
+pub use export::ExportError;
+pub use for_deploy::{ForDeploy, ResolveError, Resolved, WhichRelease};
+pub use git::{Commit, GitError, Repository};
+pub use pack::PackError;
+pub use publish::PublishError;
+pub use signing::{KeyError, SigningKey};
+pub use steps::StepError;
+
+use crate::release::ReleaseFiles;
+use crate::ssh::AskPassphrase;
+use crate::terminal_text::one_line;
+use crate::toml_file::{SourceText, TomlFileError};
+use export::Export;
+
+const APP_FILE: &str = "longshore.toml";
+/// Where releases go, at the root of the repository.
+const DIST: &str = "dist";
+
+/// What to build.
+#[derive(Debug)]
+pub struct BuildRequest<'a> {
+    /// Anywhere in the app's repository.
+    pub folder: &'a Path,
+    /// Else what is checked out.
+    pub git_ref: Option<&'a str>,
+    /// Else that of a tag such as `v1.4.0` on the commit.
+    pub version: Option<&'a Version>,
+    pub key: Option<&'a Path>,
+    /// Build the tracked files as they are in the working tree, and say so in the manifest.
+    pub allow_dirty: bool,
+    pub person: &'a dyn AskPassphrase,
+}
+
+/// What happens during a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildEvent {
+    /// The remote is asked for its newest commits.
+    Fetching {
+        remote: String,
+        branch: String,
+    },
+    Exporting {
+        commit: String,
+    },
+    /// A step of `[build] run` begins.
+    Step(String),
+    /// A line that the step printed. It may hold anything.
+    Output(String),
+    /// The step goes on without a word.
+    StillRunning {
+        seconds: u64,
+    },
+    Packing,
+}
+
+impl BuildEvent {
+    /// The event as a line for people.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Fetching { remote, branch } => format!("fetching {branch} from {remote}"),
+            Self::Exporting { commit } => format!("exporting commit {}", short(commit)),
+            Self::Step(line) => format!("$ {}", one_line(line)),
+            Self::Output(line) => format!("  {}", one_line(line)),
+            Self::StillRunning { seconds } => format!("  … still running after {seconds} s"),
+            Self::Packing => "packing".to_owned(),
+        }
+    }
+}
+
+/// A release that was written.
+#[derive(Debug)]
+pub struct Built {
+    pub files: ReleaseFiles,
+    pub manifest: Manifest,
+    pub commit: Commit,
+    /// Of the key that signed.
+    pub fingerprint: String,
+    /// Whether the very same release was there before.
+    pub unchanged: bool,
+}
+
+/// Why there is no release.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error("the working tree differs from the commit")]
+    Dirty { paths: Vec<String> },
+    #[error("--allow-dirty builds what is checked out, and `{git_ref}` is another commit")]
+    DirtyElsewhere { git_ref: String },
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error("commit {commit} has no {APP_FILE} at its root")]
+    NoAppFile { commit: String, uncommitted: bool },
+    #[error(transparent)]
+    AppFile(#[from] TomlFileError),
+    #[error("{APP_FILE} is not right")]
+    AppFileRules(#[source] AppFileError),
+    #[error("no version: commit {commit} has no tag such as v1.4.0")]
+    NoVersion { commit: String, dirty: bool },
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error("what was built cannot become a release")]
+    Pack(#[source] PackError),
+    #[error("what was built cannot become a release")]
+    Manifest(#[source] ManifestError),
+    #[error("the manifest cannot be written down")]
+    Encode(#[source] serde_json::Error),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Builds and signs the release that is asked for.
+pub fn build(
+    request: &BuildRequest<'_>,
+    on_event: &mut dyn FnMut(BuildEvent),
+) -> Result<Built, BuildError> {
+    let repository = Repository::find(request.folder)?;
+    let commit = repository.resolve(request.git_ref.unwrap_or("HEAD"))?;
+    let clean = check_clean(&repository, &commit, request)?;
+    build_commit(&repository, commit, clean, request, on_event)
+}
+
+/// Whether the release is the commit. What is checked out matters only where it could be meant.
+fn check_clean(
+    repository: &Repository,
+    commit: &Commit,
+    request: &BuildRequest<'_>,
+) -> Result<bool, BuildError> {
+    if let Some(git_ref) = request.git_ref
+        && repository.resolve("HEAD").ok().map(|head| head.hash) != Some(commit.hash.clone())
+    {
+        return if request.allow_dirty {
+            Err(BuildError::DirtyElsewhere {
+                git_ref: git_ref.to_owned(),
+            })
+        } else {
+            Ok(true)
+        };
+    }
+    let paths = repository.differences()?;
+    match (paths.is_empty(), request.allow_dirty) {
+        (true, _) => Ok(true),
+        (false, true) => Ok(false),
+        (false, false) => Err(BuildError::Dirty { paths }),
+    }
+}
+
+/// Builds a commit that was looked at already.
+fn build_commit(
+    repository: &Repository,
+    commit: Commit,
+    clean: bool,
+    request: &BuildRequest<'_>,
+    on_event: &mut dyn FnMut(BuildEvent),
+) -> Result<Built, BuildError> {
+    let tags = repository.tags_at(&commit.hash)?;
+    let tagged = version::of_tags(&tags).filter(|_| clean);
+    let version = match (request.version, &tagged) {
+        (Some(version), _) => version.clone(),
+        (None, Some((version, _))) => version.clone(),
+        (None, None) => {
+            return Err(BuildError::NoVersion {
+                commit: short(&commit.hash),
+                dirty: !clean,
+            });
+        }
+    };
+    on_event(BuildEvent::Exporting {
+        commit: commit.hash.clone(),
+    });
+    let export = if clean {
+        Export::of_commit(repository, &commit)?
+    } else {
+        Export::of_working_tree(repository, &commit)?
+    };
+    let folder = export.folder();
+    let app_file = read_app_file(&folder, repository, &commit)?;
+    // Asked for early: nobody wants to hear of a missing key after minutes of building.
+    let key = SigningKey::find(request.key, repository, request.person)?;
+    steps::run(
+        &app_file.build.run,
+        &steps::About {
+            folder: &folder,
+            app: app_file.app.name.as_str(),
+            version: &version.to_string(),
+            commit: &commit.hash,
+            time: commit.time.as_second(),
+        },
+        on_event,
+    )?;
+    on_event(BuildEvent::Packing);
+    let dist = dist(repository);
+    let files = ReleaseFiles::named(&dist, &app_file.app.name, &version);
+    let mut draft = publish::Draft::begin(&dist)?;
+    let packed =
+        pack::pack(&folder, commit.time.as_second(), draft.tarball()).map_err(BuildError::Pack)?;
+    let manifest = Manifest {
+        format: FORMAT,
+        app: app_file.app.name.clone(),
+        git_ref: name_ref(repository, request, tagged.map(|(_, tag)| tag))?,
+        version,
+        commit: commit.hash.clone(),
+        clean,
+        time: commit.time,
+        app_file,
+        tarball: packed.tarball.clone(),
+        tar: packed.tar.clone(),
+        tree: packed.tree.clone(),
+    };
+    let bytes = write_down(&manifest)?;
+    let signature = key.sign(&bytes)?;
+    let unchanged = draft.publish(&files, &packed, &bytes, &signature)?;
+    Ok(Built {
+        files,
+        manifest,
+        commit,
+        fingerprint: key.fingerprint(),
+        unchanged,
+    })
+}
+
+fn dist(repository: &Repository) -> PathBuf {
+    repository.root().join(DIST)
+}
+
+/// The manifest's bytes, if a host would read them.
+fn write_down(manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
+    manifest.check().map_err(BuildError::Manifest)?;
+    let bytes = manifest.to_bytes().map_err(BuildError::Encode)?;
+    if bytes.len() > LARGEST_MANIFEST {
+        return Err(BuildError::Manifest(ManifestError::TooLarge));
+    }
+    Ok(bytes)
+}
+
+/// What was asked for; without a word, what names the commit here.
+fn name_ref(
+    repository: &Repository,
+    request: &BuildRequest<'_>,
+    tag: Option<&str>,
+) -> Result<String, GitError> {
+    if let Some(name) = request.git_ref.or(tag) {
+        return Ok(name.to_owned());
+    }
+    Ok(repository.branch()?.unwrap_or_else(|| "HEAD".to_owned()))
+}
+
+fn read_app_file(
+    folder: &Path,
+    repository: &Repository,
+    commit: &Commit,
+) -> Result<AppFile, BuildError> {
+    let path = folder.join(APP_FILE);
+    // A link could point at a file of this machine.
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+    if !is_file {
+        return Err(BuildError::NoAppFile {
+            commit: short(&commit.hash),
+            uncommitted: repository.root().join(APP_FILE).is_file(),
+        });
+    }
+    let text = fs::read_to_string(&path).map_err(|source| TomlFileError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    let file: AppFile = SourceText::from_text(Path::new(APP_FILE), text)
+        .parse()
+        .map_err(TomlFileError::from)?;
+    file.check().map_err(BuildError::AppFileRules)?;
+    Ok(file)
+}
+
+fn short(hash: &str) -> String {
+    hash.chars().take(12).collect()
+}

@@ -1,0 +1,141 @@
+//! Puts the three files of a release into `dist/`.
+//!
+//! Each is written under another name first. The manifest gets its name last: where it is, the
+//! release is whole, whatever interrupted the build.
+
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use super::pack::Packed;
+use crate::release::{ReleaseFiles, measure};
+
+/// Why a release was not written.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    #[error("cannot write into {}", folder.display())]
+    Write {
+        folder: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is there already, with other bytes than this build has made", path.display())]
+    Exists { path: PathBuf },
+}
+
+/// A tarball that is being written.
+#[derive(Debug)]
+pub(super) struct Draft {
+    dist: PathBuf,
+    tarball: NamedTempFile,
+}
+
+impl Draft {
+    pub(super) fn begin(dist: &Path) -> Result<Self, PublishError> {
+        let write = |source| PublishError::Write {
+            folder: dist.to_owned(),
+            source,
+        };
+        fs::create_dir_all(dist).map_err(write)?;
+        Ok(Self {
+            dist: dist.to_owned(),
+            tarball: temporary(dist).map_err(write)?,
+        })
+    }
+
+    pub(super) fn tarball(&mut self) -> &mut std::fs::File {
+        self.tarball.as_file_mut()
+    }
+
+    /// Gives the files their names. Returns whether the same release was there before.
+    pub(super) fn publish(
+        self,
+        files: &ReleaseFiles,
+        packed: &Packed,
+        manifest: &[u8],
+        signature: &str,
+    ) -> Result<bool, PublishError> {
+        let unchanged = same_release(files, packed, manifest)?;
+        self.write(files, manifest, signature, unchanged)
+            .map_err(|source| PublishError::Write {
+                folder: self.dist.clone(),
+                source,
+            })?;
+        Ok(unchanged)
+    }
+
+    fn write(
+        &self,
+        files: &ReleaseFiles,
+        manifest: &[u8],
+        signature: &str,
+        unchanged: bool,
+    ) -> io::Result<()> {
+        let keep = |file: &NamedTempFile, path: &Path| {
+            file.as_file().sync_all()?;
+            fs::rename(file.path(), path)
+        };
+        let kept = |bytes: &[u8], path: &Path| {
+            let mut file = temporary(&self.dist)?;
+            file.write_all(bytes)?;
+            keep(&file, path)
+        };
+        if !unchanged {
+            keep(&self.tarball, &files.tarball)?;
+        }
+        kept(signature.as_bytes(), &files.signature)?;
+        if !unchanged {
+            kept(manifest, &files.manifest)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether this very release is there; another one under its name is an error.
+fn same_release(
+    files: &ReleaseFiles,
+    packed: &Packed,
+    manifest: &[u8],
+) -> Result<bool, PublishError> {
+    let read = |path: &Path, source| PublishError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let path = &files.manifest;
+    match fs::read(path) {
+        Ok(there) if there == manifest => {}
+        Ok(_) => return Err(PublishError::Exists { path: path.clone() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(read(path, error)),
+    }
+    let path = &files.tarball;
+    let mut tarball = match fs::File::open(path) {
+        Ok(tarball) => tarball,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(read(path, error)),
+    };
+    let there = measure(&mut tarball).map_err(|source| read(path, source))?;
+    if there == packed.tarball {
+        Ok(true)
+    } else {
+        Err(PublishError::Exists { path: path.clone() })
+    }
+}
+
+/// As readable as the umask lets any file be: a release is no secret.
+fn temporary(dist: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".unfinished-")
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(dist)
+}

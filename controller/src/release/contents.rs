@@ -1,0 +1,189 @@
+//! What a host asked for, as one zstd frame. Hosts that lack the same entries share one
+//! compression, and each reads it while it is still going on.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use longshore_shared::tree::Entry;
+use thiserror::Error;
+
+use super::plain_tar;
+use super::spool::{SpoolReader, spool};
+use super::tar_reader::{Listing, Place};
+
+const LEVEL: i32 = 3;
+/// A host may ask again and again for something else; what is kept on disk for it is bounded.
+const MOST_KEPT: usize = 8;
+const BUFFER: usize = 128 * 1024;
+
+/// Ranges of entries: the first one, and how many.
+pub type Ranges = Vec<(u64, u64)>;
+
+/// Why contents cannot be given.
+#[derive(Debug, Error)]
+pub enum ContentsError {
+    #[error("the host asked for entries that are not in the release, or not in their order")]
+    Ranges,
+    #[error("cannot keep compressed contents in a temporary file")]
+    Spool(#[source] io::Error),
+    #[error("cannot start a thread that compresses")]
+    Thread(#[source] io::Error),
+}
+
+/// One zstd frame, read from its start.
+#[derive(Debug)]
+pub struct Contents {
+    reader: SpoolReader,
+    unpacked: u64,
+}
+
+impl Contents {
+    /// How many bytes the frame holds when it is unpacked.
+    pub fn unpacked(&self) -> u64 {
+        self.unpacked
+    }
+}
+
+impl Read for Contents {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer)
+    }
+}
+
+/// The contents of one release.
+#[derive(Debug)]
+pub(super) struct Store {
+    tar: Arc<File>,
+    listing: Arc<Listing>,
+    tarball: PathBuf,
+    kept: Mutex<Vec<(Ranges, SpoolReader, u64)>>,
+}
+
+impl Store {
+    pub(super) fn new(tar: File, listing: Listing, tarball: &Path) -> Self {
+        Self {
+            tar: Arc::new(tar),
+            listing: Arc::new(listing),
+            tarball: tarball.to_owned(),
+            kept: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(super) fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// The contents of the wanted entries, one after the other.
+    pub(super) fn zst(&self, wanted: &[(u64, u64)]) -> Result<Contents, ContentsError> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, reader, unpacked)) = kept.iter().find(|(ranges, ..)| ranges == wanted) {
+            return Ok(Contents {
+                reader: reader.rewound(),
+                unpacked: *unpacked,
+            });
+        }
+        let unpacked = self.measure(wanted)?;
+        let file = plain_tar::beside(&self.tarball).map_err(ContentsError::Spool)?;
+        let (mut writer, reader) = spool(file);
+        let (tar, listing) = (Arc::clone(&self.tar), Arc::clone(&self.listing));
+        let ranges = wanted.to_vec();
+        std::thread::Builder::new()
+            .name("compress".to_owned())
+            .spawn(move || {
+                let end = compress(&tar, &listing, &ranges, unpacked, &mut writer);
+                writer.finish(end.map_err(|error| error.to_string()));
+            })
+            .map_err(ContentsError::Thread)?;
+        if kept.len() >= MOST_KEPT {
+            kept.remove(0);
+        }
+        kept.push((wanted.to_vec(), reader.clone(), unpacked));
+        Ok(Contents { reader, unpacked })
+    }
+
+    /// Checks that ranges are in order and in the tree, and adds up what they hold.
+    fn measure(&self, wanted: &[(u64, u64)]) -> Result<u64, ContentsError> {
+        let mut bytes = 0;
+        let mut next = 0;
+        for (first, count) in wanted {
+            let entries = slice(self.listing.tree.entries(), *first, *count)
+                .filter(|entries| *first >= next && !entries.is_empty())
+                .ok_or(ContentsError::Ranges)?;
+            bytes += entries.iter().map(|entry| entry.size).sum::<u64>();
+            next = first.saturating_add(*count);
+        }
+        Ok(bytes)
+    }
+}
+
+fn slice<T>(all: &[T], first: u64, count: u64) -> Option<&[T]> {
+    let first = usize::try_from(first).ok()?;
+    let end = first.checked_add(usize::try_from(count).ok()?)?;
+    all.get(first..end)
+}
+
+fn compress(
+    tar: &File,
+    listing: &Listing,
+    ranges: &[(u64, u64)],
+    unpacked: u64,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let out = io::BufWriter::with_capacity(BUFFER, out);
+    let mut frame = zstd::Encoder::new(out, LEVEL)?;
+    frame.set_pledged_src_size(Some(unpacked))?;
+    frame.include_checksum(true)?;
+    for (first, count) in ranges {
+        let entries = slice(listing.tree.entries(), *first, *count).unwrap_or_default();
+        let places = slice(&listing.places, *first, *count).unwrap_or_default();
+        for (entry, place) in entries.iter().zip(places) {
+            copy(tar, entry, place, &mut frame)?;
+        }
+    }
+    frame.finish()?.flush()
+}
+
+fn copy(tar: &File, entry: &Entry, place: &Place, out: &mut impl Write) -> io::Result<()> {
+    match place {
+        Place::Empty => Ok(()),
+        Place::Target(target) => out.write_all(target.as_bytes()),
+        Place::At(at) => {
+            let mut content = Section {
+                file: tar,
+                at: *at,
+                left: entry.size,
+            };
+            io::copy(&mut content, out).map(|_| ())
+        }
+    }
+}
+
+/// A part of a file, read without moving the place that others read at.
+#[derive(Debug)]
+pub(crate) struct Section<'a> {
+    pub(crate) file: &'a File,
+    pub(crate) at: u64,
+    pub(crate) left: u64,
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let buffer = buffer.get_mut(..most).unwrap_or_default();
+        let read = self.file.read_at(buffer, self.at)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.at += read as u64;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}

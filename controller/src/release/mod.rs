@@ -1,0 +1,220 @@
+//! A release that was built and signed, opened for shipping.
+//!
+//! A value of [`Release`] has been checked from end to end: the signature fits the manifest, the
+//! tarball and the tar inside are the signed bytes, and the tree that its entries make is the
+//! signed tree. Who may sign is for each host to say.
+
+mod contents;
+mod files;
+mod pax;
+mod plain_tar;
+mod spool;
+pub(crate) mod tar_reader;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use longshore_shared::digest::Sha256Digest;
+use longshore_shared::manifest::{LARGEST_MANIFEST, Manifest, ManifestError};
+use longshore_shared::signature::{RELEASE_NAMESPACE, SshSig, SshSigError};
+use longshore_shared::tree::Tree;
+use longshore_shared::wire::v1::SignedManifest;
+use thiserror::Error;
+
+pub(crate) use contents::Section;
+pub use contents::{Contents, ContentsError, Ranges};
+pub use files::{ReleaseFiles, Wanted, find};
+pub use plain_tar::TarballError;
+pub(crate) use plain_tar::measure;
+pub use tar_reader::TarError;
+
+const LONGEST_SIGNATURE: usize = 8 * 1024;
+const TREE_LEVEL: i32 = 3;
+
+/// Why a release cannot be shipped.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    #[error("{} is no release: name its .tar.gz or .json", .0.display())]
+    Name(PathBuf),
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} cannot be used", path.display())]
+    Manifest {
+        path: PathBuf,
+        #[source]
+        source: ManifestError,
+    },
+    #[error("{} is no signature", path.display())]
+    Signature {
+        path: PathBuf,
+        #[source]
+        source: SshSigError,
+    },
+    #[error("{} does not fit the manifest beside it: it was changed after it was signed, or signed for something else", path.display())]
+    Mismatch { path: PathBuf },
+    #[error("{} is refused", path.display())]
+    Tarball {
+        path: PathBuf,
+        #[source]
+        source: TarballError,
+    },
+    #[error("{} is refused", path.display())]
+    Tar {
+        path: PathBuf,
+        #[source]
+        source: TarError,
+    },
+    #[error("{} does not hold the signed tree: its digest is {found}, and {signed} was signed", path.display())]
+    OtherTree {
+        path: PathBuf,
+        found: Sha256Digest,
+        signed: Sha256Digest,
+    },
+}
+
+/// A checked release. Share it in an [`Arc`]; its methods block, so call them where that is fine.
+#[derive(Debug)]
+pub struct Release {
+    files: ReleaseFiles,
+    manifest: Manifest,
+    signed: SignedManifest,
+    fingerprint: String,
+    store: contents::Store,
+    tree_zst: OnceLock<Arc<[u8]>>,
+}
+
+impl Release {
+    /// Opens the release that `path` is a file of, and checks all of it.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let files = ReleaseFiles::of(path).ok_or_else(|| OpenError::Name(path.to_owned()))?;
+        let read = |path: &Path, most| {
+            files::read_bounded(path, most).map_err(|source| OpenError::Read {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let text = read(&files.manifest, LARGEST_MANIFEST)?;
+        let manifest = Manifest::parse(&text).map_err(|source| OpenError::Manifest {
+            path: files.manifest.clone(),
+            source,
+        })?;
+        let signature = read(&files.signature, LONGEST_SIGNATURE)?;
+        let (signed, fingerprint) = check_signature(&files, text, signature)?;
+        let tarball = &files.tarball;
+        let tar = plain_tar::spool(tarball, &manifest).map_err(|source| OpenError::Tarball {
+            path: tarball.clone(),
+            source,
+        })?;
+        let whole = Section {
+            file: &tar,
+            at: 0,
+            left: manifest.tar.size,
+        };
+        let listing = tar_reader::read(io::BufReader::with_capacity(128 * 1024, whole)).map_err(
+            |source| OpenError::Tar {
+                path: tarball.clone(),
+                source,
+            },
+        )?;
+        check_tree(tarball, &manifest, &listing.tree)?;
+        listing.check_links().map_err(|error| OpenError::Tar {
+            path: tarball.clone(),
+            source: error.into(),
+        })?;
+        Ok(Self {
+            store: contents::Store::new(tar, listing, tarball),
+            files,
+            manifest,
+            signed,
+            fingerprint,
+            tree_zst: OnceLock::new(),
+        })
+    }
+
+    /// What was signed.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The exact text that was signed and its signature, as hosts want them.
+    pub fn signed(&self) -> &SignedManifest {
+        &self.signed
+    }
+
+    /// The fingerprint of the key that signed, as `ssh-keygen -l` prints it.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Where the release lies.
+    pub fn files(&self) -> &ReleaseFiles {
+        &self.files
+    }
+
+    /// The list that a host rebuilds the release from.
+    pub fn tree(&self) -> &Tree {
+        &self.store.listing().tree
+    }
+
+    /// The rendered tree as one zstd frame.
+    pub fn tree_zst(&self) -> io::Result<Arc<[u8]>> {
+        if let Some(ready) = self.tree_zst.get() {
+            return Ok(Arc::clone(ready));
+        }
+        let made: Arc<[u8]> = zstd::encode_all(self.tree().render().as_bytes(), TREE_LEVEL)?.into();
+        Ok(Arc::clone(self.tree_zst.get_or_init(|| made)))
+    }
+
+    /// The contents of entries, in the tree's order, as one zstd frame. `wanted` holds the first
+    /// entry and how many, in rising order without overlap.
+    pub fn contents_zst(&self, wanted: &[(u64, u64)]) -> Result<Contents, ContentsError> {
+        self.store.zst(wanted)
+    }
+}
+
+fn check_signature(
+    files: &ReleaseFiles,
+    manifest: Vec<u8>,
+    signature: Vec<u8>,
+) -> Result<(SignedManifest, String), OpenError> {
+    let path = &files.signature;
+    let no_text = |source| OpenError::Signature {
+        path: path.clone(),
+        source,
+    };
+    let signature = String::from_utf8(signature).map_err(|_| no_text(SshSigError::Armor))?;
+    let sshsig = SshSig::parse(&signature).map_err(no_text)?;
+    let fits = sshsig.namespace() == RELEASE_NAMESPACE && sshsig.fits(&manifest);
+    let manifest = String::from_utf8(manifest).ok().filter(|_| fits);
+    let Some(manifest) = manifest else {
+        return Err(OpenError::Mismatch { path: path.clone() });
+    };
+    let signed = SignedManifest {
+        manifest,
+        signature,
+    };
+    Ok((signed, sshsig.fingerprint()))
+}
+
+fn check_tree(tarball: &Path, manifest: &Manifest, tree: &Tree) -> Result<(), OpenError> {
+    let text = tree.render();
+    let found = Sha256Digest::of(text.as_bytes());
+    let signed = &manifest.tree;
+    let fits = found == signed.sha256
+        && text.len() as u64 == signed.size
+        && tree.entries().len() as u64 == signed.entries
+        && tree.bytes() == signed.bytes;
+    if fits {
+        return Ok(());
+    }
+    Err(OpenError::OtherTree {
+        path: tarball.to_owned(),
+        found,
+        signed: signed.sha256,
+    })
+}
