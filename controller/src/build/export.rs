@@ -149,10 +149,12 @@ impl Lender {
         tree: &str,
         commit: &Commit,
     ) -> Result<Export, ExportError> {
-        // A tree that was just written is known to the borrowing repository only.
-        let submodules = Repository::submodules_in(self.git(), &self.git_dir, tree)?;
-        if let Some(path) = submodules.into_iter().next() {
-            return Err(ExportError::Submodule { path });
+        // A submodule that is not checked out is in the commit and not in the working tree.
+        for tree in [commit.hash.as_str(), tree] {
+            let submodules = Repository::submodules_in(self.git(), &self.git_dir, tree)?;
+            if let Some(path) = submodules.into_iter().next() {
+                return Err(ExportError::Submodule { path });
+            }
         }
         tracing::debug!(root = %repository.root().display(), tree, "exporting");
         let mut tar = tempfile::tempfile_in(self.work.path()).map_err(ExportError::Write)?;

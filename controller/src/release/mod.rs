@@ -121,11 +121,11 @@ impl Release {
                 source,
             },
         )?;
-        check_tree(tarball, &manifest, &listing.tree)?;
         listing.check_links().map_err(|error| OpenError::Tar {
             path: tarball.clone(),
             source: error.into(),
         })?;
+        check_tree(tarball, &manifest, &listing.tree)?;
         Ok(Self {
             store: contents::Store::new(tar, listing, tarball),
             files,

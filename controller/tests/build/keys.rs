@@ -1,0 +1,183 @@
+//! Every way to name the key, and every key that is refused.
+
+use std::fs;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::app::{App, said};
+
+/// An ssh-agent in the foreground, stopped when this is dropped.
+struct Agent {
+    process: Child,
+    socket: String,
+}
+
+impl Agent {
+    fn start(app: &App) -> Self {
+        let socket = app.path("agent.sock").to_str().unwrap().to_owned();
+        let process = Command::new("ssh-agent")
+            .args(["-D", "-a", &socket])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for _ in 0..200 {
+            if fs::metadata(&socket).is_ok() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Self { process, socket }
+    }
+
+    fn add(&self, app: &App, key: &str) {
+        let added = app
+            .command("ssh-add", &app.root())
+            .arg("-q")
+            .arg(app.path(key))
+            .env("SSH_AUTH_SOCK", &self.socket)
+            .status()
+            .unwrap();
+        assert!(added.success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn build(app: &App, variables: &[(&str, &str)], words: &[&str]) -> Output {
+    let _ = fs::remove_dir_all(app.root().join("dist"));
+    let mut command = app.longshore_command();
+    command.args(["build", "--version", "1.0.0"]).args(words);
+    command.envs(variables.iter().copied());
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+fn signed(app: &App, variables: &[(&str, &str)], words: &[&str]) {
+    let output = build(app, variables, words);
+    assert!(
+        output.status.success(),
+        "{variables:?} {words:?}: {}",
+        said(&output)
+    );
+    assert!(app.is_signed("cortico-1.0.0"));
+}
+
+fn refused(app: &App, variables: &[(&str, &str)], words: &[&str], expected: &str) {
+    let output = build(app, variables, words);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains(expected), "{text}");
+    assert!(!app.root().join("dist").exists());
+}
+
+const VARIABLE: &str = "LONGSHORE_SIGNING_KEY";
+
+#[test]
+fn the_variable_holds_a_path_or_the_key_itself() {
+    let app = App::new();
+    let key = fs::read_to_string(app.key()).unwrap();
+    signed(&app, &[(VARIABLE, app.key().to_str().unwrap())], &[]);
+    signed(&app, &[(VARIABLE, &key)], &[]);
+    signed(
+        &app,
+        &[(VARIABLE, key.trim().replace('\n', "\r\n").as_str())],
+        &[],
+    );
+    // A public key whose private half lies beside it, as ssh-keygen has it.
+    signed(
+        &app,
+        &[(VARIABLE, app.path("id.pub").to_str().unwrap())],
+        &[],
+    );
+}
+
+#[test]
+fn git_names_the_key_only_where_it_signs_with_ssh() {
+    let app = App::new();
+    app.git(&["config", "user.signingkey", "~/id"]);
+    refused(&app, &[], &[], "no signing key");
+    app.git(&["config", "gpg.format", "ssh"]);
+    signed(&app, &[], &[]);
+}
+
+#[test]
+fn the_agent_signs() {
+    let app = App::new();
+    let agent = Agent::start(&app);
+    let socket = [("SSH_AUTH_SOCK", agent.socket.as_str())];
+    refused(&app, &socket, &[], "ssh-agent holds none");
+    let public = fs::read_to_string(app.path("id.pub")).unwrap();
+    refused(
+        &app,
+        &[socket[0], (VARIABLE, &public)],
+        &[],
+        "does not hold the private half",
+    );
+
+    agent.add(&app, "id");
+    // The agent alone has it from here on.
+    fs::rename(app.key(), app.path("elsewhere")).unwrap();
+    signed(&app, &socket, &[]);
+    signed(
+        &app,
+        &socket,
+        &["--key", app.path("id.pub").to_str().unwrap()],
+    );
+    signed(&app, &[socket[0], (VARIABLE, &public)], &[]);
+    app.git(&["config", "gpg.format", "ssh"]);
+    app.git(&[
+        "config",
+        "user.signingkey",
+        &format!("key::{}", public.trim()),
+    ]);
+    signed(&app, &socket, &[]);
+    app.git(&["config", "user.signingkey", public.trim()]);
+    signed(&app, &socket, &[]);
+
+    app.git(&["config", "--unset", "user.signingkey"]);
+    app.generate_key("second", "ed25519", "");
+    agent.add(&app, "second");
+    refused(&app, &socket, &[], "ssh-agent holds 2");
+}
+
+#[test]
+fn keys_that_cannot_sign_are_refused_with_the_reason() {
+    let app = App::new();
+    refused(&app, &[], &[], "no signing key");
+    refused(
+        &app,
+        &[],
+        &["--key", "/nowhere"],
+        "cannot read the signing key /nowhere",
+    );
+    for kind in ["ecdsa", "rsa"] {
+        app.generate_key(kind, kind, "");
+        let key = app.path(kind);
+        refused(
+            &app,
+            &[],
+            &["--key", key.to_str().unwrap()],
+            "ssh-ed25519 only",
+        );
+    }
+    app.generate_key("locked", "ed25519", "a secret");
+    let key = app.path("locked");
+    refused(
+        &app,
+        &[],
+        &["--key", key.to_str().unwrap()],
+        "has a passphrase",
+    );
+    let rubbish = app.path("rubbish");
+    fs::write(&rubbish, "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n").unwrap();
+    refused(
+        &app,
+        &[],
+        &["--key", rubbish.to_str().unwrap()],
+        "no SSH key",
+    );
+}

@@ -1,0 +1,16 @@
+//! Releases from end to end, on real git, real ssh-keygen and the real binary.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what stands in the way of a test fails it"
+)]
+
+mod app;
+mod crafted;
+mod deploy_source;
+mod hostile;
+mod keys;
+mod refusals;
+mod reproducible;
+mod round_trip;
