@@ -11,6 +11,7 @@ use semver::Version;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 /// How long a host may take from the open channel to the greeting.
 const GREETING_PATIENCE: Duration = Duration::from_secs(15);
@@ -93,6 +94,17 @@ pub struct AgentClient<S> {
     /// Heard while data was being sent.
     waiting: VecDeque<FromAgent>,
     hello: Hello,
+    _reading: AbortOnDrop,
+}
+
+/// The reader holds half of the stream, which would otherwise stay open without its client.
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
@@ -100,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
     pub async fn greet(stream: S, expected: &Expected) -> Result<Self, ClientError> {
         let (reader, writer) = tokio::io::split(stream);
         let (sender, mut inbox) = mpsc::channel(INBOX);
-        tokio::spawn(read_all(reader, sender));
+        let reading = AbortOnDrop(tokio::spawn(read_all(reader, sender)).abort_handle());
         let first = tokio::time::timeout(GREETING_PATIENCE, inbox.recv())
             .await
             .map_err(|_| ClientError::Silent)?;
@@ -114,6 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
             inbox,
             waiting: VecDeque::new(),
             hello,
+            _reading: reading,
         })
     }
 

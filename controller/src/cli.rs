@@ -51,6 +51,7 @@ pub(crate) struct Cli {
 
 /// What every verb understands, before or after the verb.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options everywhere")]
 pub(crate) struct GlobalArgs {
     /// The inventory; else inventory.toml in this folder or a parent
     #[arg(

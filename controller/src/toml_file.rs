@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -55,7 +54,8 @@ pub struct SourceText {
 
 impl SourceText {
     pub fn open(path: &Path) -> Result<Self, TomlFileError> {
-        let text = fs::read_to_string(path).map_err(|source| TomlFileError::Read {
+        // The error names the path itself, which fs_err would say once more.
+        let text = std::fs::read_to_string(path).map_err(|source| TomlFileError::Read {
             path: path.to_owned(),
             source,
         })?;

@@ -30,6 +30,11 @@ impl Interrupts {
         Interrupts { count }
     }
 
+    #[cfg(test)]
+    pub(super) fn of(count: watch::Receiver<u32>) -> Self {
+        Interrupts { count }
+    }
+
     pub fn is_asked(&self) -> bool {
         *self.count.borrow() > 0
     }

@@ -6,6 +6,8 @@ mod member;
 mod outcome;
 mod payload;
 mod phases;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -78,7 +78,7 @@ impl Keyring {
 }
 
 fn load(file: &Path, person: &dyn AskPassphrase) -> Loaded {
-    let text = match fs::read_to_string(file) {
+    let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Loaded::Missing,
         Err(error) => return Loaded::Unusable(format!("cannot be read: {error}")),

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fs_err as fs;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use thiserror::Error;
@@ -78,7 +77,7 @@ impl KnownHosts {
     pub(super) fn read(files: &[PathBuf]) -> Result<Self, KnownHostsError> {
         let mut known = KnownHosts::default();
         for path in files {
-            match fs::read(path) {
+            match std::fs::read(path) {
                 Ok(bytes) => known.add(path, &String::from_utf8_lossy(&bytes)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(source) => {

@@ -14,6 +14,8 @@ mod known_hosts;
 mod session;
 mod target;
 #[cfg(test)]
+pub(crate) mod test_server;
+#[cfg(test)]
 mod tests;
 mod traffic;
 

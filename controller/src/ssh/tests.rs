@@ -1,7 +1,5 @@
 //! Sessions against a real SSH server on loopback.
 
-mod server;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,8 +10,8 @@ use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::test_server::{Plays, Server, new_key};
 use super::*;
-use server::{Plays, Server, new_key};
 
 /// A person with one key file, and a place for their known_hosts.
 struct Person {

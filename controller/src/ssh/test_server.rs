@@ -1,7 +1,9 @@
 //! A real SSH server on loopback, in this process, that knows one key and runs nothing: commands
 //! are played by the test.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,27 +12,31 @@ use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
-use russh::{Channel, ChannelId, MethodKind, MethodSet, Preferred, cipher};
+use russh::{Channel, ChannelId, ChannelStream, MethodKind, MethodSet, Preferred, cipher};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the played `longshore-agent connect` does.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Plays {
+#[derive(Clone)]
+pub(crate) enum Plays {
     /// Says back what it hears.
     Echo,
     /// Writes to standard error and exits.
     Fails(&'static str, u32),
     /// The server refuses the command.
     Denies,
+    /// Whatever the test wants, once per channel.
+    Agent(Arc<dyn Fn(ChannelStream<Msg>) -> Playing + Send + Sync>),
 }
 
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
-    pub(super) host_key: PublicKey,
+pub(crate) type Playing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) host_key: PublicKey,
     /// Signatures and offers that reached user authentication.
-    pub(super) auth_attempts: Arc<AtomicUsize>,
-    pub(super) commands: Arc<Mutex<Vec<String>>>,
+    pub(crate) auth_attempts: Arc<AtomicUsize>,
+    pub(crate) commands: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Clone)]
@@ -39,14 +45,15 @@ struct Played {
     plays: Plays,
     attempts: Arc<AtomicUsize>,
     commands: Arc<Mutex<Vec<String>>>,
+    opened: Arc<Mutex<HashMap<ChannelId, Channel<Msg>>>>,
 }
 
 impl Server {
-    pub(super) async fn start(user_key: &PrivateKey, plays: Plays) -> Self {
+    pub(crate) async fn start(user_key: &PrivateKey, plays: Plays) -> Self {
         Self::start_with(user_key, plays, &[cipher::AES_256_GCM]).await
     }
 
-    pub(super) async fn start_with(
+    pub(crate) async fn start_with(
         user_key: &PrivateKey,
         plays: Plays,
         ciphers: &'static [cipher::Name],
@@ -70,6 +77,7 @@ impl Server {
             plays,
             attempts: Arc::default(),
             commands: Arc::default(),
+            opened: Arc::default(),
         };
         let (auth_attempts, commands) = (played.attempts.clone(), played.commands.clone());
         tokio::spawn(async move {
@@ -91,7 +99,7 @@ impl Server {
     }
 }
 
-pub(super) fn new_key() -> PrivateKey {
+pub(crate) fn new_key() -> PrivateKey {
     PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).unwrap()
 }
 
@@ -123,12 +131,7 @@ impl Handler for Played {
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
         reply.accept().await;
-        if matches!(self.plays, Plays::Echo) {
-            tokio::spawn(async move {
-                let (mut read, mut write) = tokio::io::split(channel.into_stream());
-                drop(tokio::io::copy(&mut read, &mut write).await);
-            });
-        }
+        self.opened.lock().unwrap().insert(channel.id(), channel);
         Ok(())
     }
 
@@ -160,8 +163,22 @@ impl Handler for Played {
             .lock()
             .unwrap()
             .push(String::from_utf8_lossy(command).into_owned());
-        match self.plays {
-            Plays::Echo => session.channel_success(channel),
+        // Only now: what is said before the command is accepted is not the command's.
+        let opened = self.opened.lock().unwrap().remove(&channel).unwrap();
+        match self.plays.clone() {
+            Plays::Echo => {
+                session.channel_success(channel)?;
+                tokio::spawn(async move {
+                    let (mut read, mut write) = tokio::io::split(opened.into_stream());
+                    drop(tokio::io::copy(&mut read, &mut write).await);
+                });
+                Ok(())
+            }
+            Plays::Agent(play) => {
+                session.channel_success(channel)?;
+                tokio::spawn(play(opened.into_stream()));
+                Ok(())
+            }
             Plays::Denies => session.channel_failure(channel),
             Plays::Fails(complaint, status) => {
                 session.channel_success(channel)?;
