@@ -1,10 +1,12 @@
 //! Stories told on real hosts. They need root, and run only where `LONGSHORE_LAB_E2E=1` says that
 //! hosts may be booted: `cargo lab test e2e [NAME]`. Everywhere else they are listed as ignored.
 
+mod ambush;
 mod answers;
 mod broken_releases;
 mod deployments;
 mod hosts;
+mod killed_agent;
 mod load;
 mod outages;
 mod stage;
@@ -24,6 +26,7 @@ const STORIES: &[&[Story]] = &[
     deployments::STORIES,
     broken_releases::STORIES,
     outages::STORIES,
+    killed_agent::STORIES,
 ];
 
 fn main() -> ExitCode {

@@ -47,6 +47,7 @@ impl Kind {
                 "nginx",
                 "python3",
                 "python3-venv",
+                "gunicorn",
                 "sqlite3",
                 "curl",
                 "rsync",

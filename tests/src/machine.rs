@@ -36,6 +36,11 @@ const TOOLS: &[Tool] = &[
         why: "lets the hosts reach package registries",
     },
     Tool {
+        program: "strace",
+        package: "strace",
+        why: "kills the agent at an exact point of its work",
+    },
+    Tool {
         program: "unshare",
         package: "util-linux",
         why: "keeps the hosts' mounts private",

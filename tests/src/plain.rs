@@ -57,8 +57,10 @@ pub fn install(host: &Host, cache: &Path) -> Result<(), Error> {
         "cd {FOLDER} && python3 -m venv venv && mkdir -p app/data && \
          venv/bin/pip install --quiet --no-index --find-links wheels -r app/requirements.txt && \
          systemctl daemon-reload && systemctl start plain && \
-         until test -S /run/plain.sock; do sleep 0.05; done; \
-         nginx -q -t && systemctl reload-or-restart nginx"
+         nginx -q -t && systemctl reload-or-restart nginx && \
+         for i in $(seq 600); do \
+         curl -fs -o /dev/null -H 'Host: {DOMAIN}' http://127.0.0.1/version && exit 0; \
+         sleep 0.1; done; exit 1"
     ))?;
     Ok(())
 }

@@ -1,0 +1,121 @@
+//! Kills the agent at an exact point of its work, from outside and without its help.
+//!
+//! The ledger writes each step down, durably, before the step is begun: one `fdatasync`. strace
+//! stops the agent at every one of them, so that it can be killed at the n-th and nowhere else.
+
+use std::error::Error;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use longshore_lab::host::Host;
+use rustix::process::{Pid, Signal, kill_process};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An agent that is watched, and is killed at a durable write of its own.
+#[derive(Debug)]
+pub(crate) struct Ambush {
+    strace: Child,
+    watcher: JoinHandle<usize>,
+}
+
+impl Ambush {
+    /// Watches the agent of `host`. It is killed at its `at`-th durable write from now on; an `at`
+    /// that it never comes to only counts.
+    pub(crate) fn lay(host: &Host, at: usize) -> Result<Self> {
+        let agent = agent(host)?;
+        let mut strace = Command::new("strace")
+            .args([
+                "-f",
+                "-e",
+                "trace=fdatasync",
+                "-e",
+                "inject=fdatasync:signal=STOP",
+                "-p",
+            ])
+            .arg(agent.as_raw_nonzero().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let said = strace.stderr.take().ok_or("strace has no standard error")?;
+        let mut said = BufReader::new(said);
+        let mut line = String::new();
+        while !line.contains("attached") {
+            line.clear();
+            if said.read_line(&mut line)? == 0 {
+                strace.wait()?;
+                return Err("strace did not attach to the agent".into());
+            }
+        }
+        let watcher = thread::spawn(move || watch(said, agent, at));
+        Ok(Self { strace, watcher })
+    }
+
+    /// Ends the watch. How many durable writes were seen.
+    pub(crate) fn end(mut self) -> Result<usize> {
+        let strace = Pid::from_child(&self.strace);
+        if self.strace.try_wait()?.is_none() {
+            kill_process(strace, Signal::INT)?;
+        }
+        self.strace.wait()?;
+        self.watcher
+            .join()
+            .map_err(|_| "the watch of strace failed".into())
+    }
+}
+
+fn watch(said: BufReader<ChildStderr>, agent: Pid, at: usize) -> usize {
+    let mut writes = 0;
+    for line in said.lines().map_while(std::result::Result::ok) {
+        if line.contains("fdatasync(") {
+            writes += 1;
+            // What is durable now is this write; the step behind it has not begun.
+            if writes == at {
+                let _ended_already = kill_process(agent, Signal::KILL);
+            }
+        }
+        // Each stop is told after the write, and may be told by every thread.
+        if writes != at {
+            let _ended_already = kill_process(agent, Signal::CONT);
+        }
+    }
+    writes
+}
+
+/// The agent's number on this machine.
+pub(crate) fn agent(host: &Host) -> Result<Pid> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        let shown = host.sh("systemctl show --property=MainPID,ActiveState longshore-agent")?;
+        let inside = shown.lines().find_map(|line| line.strip_prefix("MainPID="));
+        let inside: u32 = inside.unwrap_or("0").parse()?;
+        if inside > 0
+            && shown.contains("ActiveState=active")
+            && let Some(outside) = outside(host, inside)
+        {
+            return Ok(outside);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Err("the agent does not run".into())
+}
+
+/// A host's processes have numbers of their own; the machine knows them by both.
+fn outside(host: &Host, inside: u32) -> Option<Pid> {
+    let space = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let own = space(&host.leader()?.to_string())?;
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut fitting = pids.filter(|pid| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        let last = numbers.and_then(|numbers| numbers.split_whitespace().last());
+        last == Some(inside.to_string().as_str()) && space(pid).as_ref() == Some(&own)
+    });
+    Pid::from_raw(fitting.next()?.parse().ok()?)
+}
