@@ -305,8 +305,12 @@ impl<'a> Session<'a> {
                     match peer.next_message()? {
                         Some(ToAgent::Cancel) => operation.cancel(),
                         Some(ToAgent::End) => {}
-                        Some(_) => return Err(PeerError::OutOfPlace),
-                        None => return Ok(()),
+                        // The other end has the reply already, and is one order ahead of us.
+                        Some(order) => {
+                            peer.put_back(order);
+                            break;
+                        }
+                        None => break,
                     }
                 }
                 Ok(())

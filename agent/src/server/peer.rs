@@ -24,6 +24,7 @@ pub(crate) struct Peer {
     stream: UnixStream,
     decoder: Decoder,
     buffer: Vec<u8>,
+    put_back: Option<ToAgent>,
     person: Person,
 }
 
@@ -75,10 +76,18 @@ impl Peer {
 
     /// The next message, or nothing when the other end has left.
     pub(crate) fn next_message(&mut self) -> Result<Option<ToAgent>, PeerError> {
+        if let Some(message) = self.put_back.take() {
+            return Ok(Some(message));
+        }
         match self.next_frame(LONGEST_PAUSE)? {
             Some(frame) => Ok(Some(frame.parse()?)),
             None => Ok(None),
         }
+    }
+
+    /// Gives a message to whoever asks next.
+    pub(crate) fn put_back(&mut self, message: ToAgent) {
+        self.put_back = Some(message);
     }
 
     /// The data that was asked for, up to its end.
