@@ -46,7 +46,7 @@ impl Draft {
             folder: dist.to_owned(),
             source,
         };
-        fs::create_dir_all(dist).map_err(write)?;
+        make_folder(dist).map_err(write)?;
         Ok(Self {
             dist: dist.to_owned(),
             tarball: temporary(dist).map_err(write)?,
@@ -98,6 +98,16 @@ impl Draft {
             kept(manifest, &files.manifest)?;
         }
         Ok(())
+    }
+}
+
+/// A new folder tells git to pass over it: a release must not end up in the next commit, and so in
+/// the next release.
+fn make_folder(dist: &Path) -> io::Result<()> {
+    match fs::create_dir(dist) {
+        Ok(()) => fs::write(dist.join(".gitignore"), "*\n"),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

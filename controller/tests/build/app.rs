@@ -55,7 +55,6 @@ impl App {
         fs::write(app.path("allowed_signers"), allowed).unwrap();
         fs::create_dir(app.root()).unwrap();
         app.git(&["init", "--quiet", "--initial-branch=main"]);
-        app.write(".git/info/exclude", "/dist/\n");
         app
     }
 
