@@ -47,6 +47,8 @@ pub enum ClientError {
     Codec(#[from] CodecError),
     #[error("the host sent something else than a greeting first")]
     NoHello,
+    #[error("the agent cannot work on this host: {what}")]
+    Unfit { what: String, next: String },
     #[error(
         "the agent is too old: it is version {agent} and speaks protocol {speaks}, and this \
          longshore needs {PROTOCOL}"
@@ -81,6 +83,7 @@ impl ClientError {
                 "Compare the host's address in the inventory with its /etc/longshore/host.toml."
                     .to_owned(),
             ],
+            ClientError::Unfit { next, .. } if !next.is_empty() => vec![next.clone()],
             _ => Vec::new(),
         }
     }
@@ -118,6 +121,8 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
             .map_err(|_| ClientError::Silent)?;
         let hello = match first.ok_or(ClientError::Ended)?? {
             FromAgent::Hello(hello) => hello,
+            // An agent that does not know who it is cannot greet, and says why.
+            FromAgent::Reply(reply) => return Err(cannot_greet(*reply)),
             _ => return Err(ClientError::NoHello),
         };
         check(&hello, expected)?;
@@ -243,6 +248,18 @@ async fn read_all<S: AsyncRead>(
             Ok(read) => decoder.feed(buffer.get(..read).unwrap_or_default()),
         }
     }
+}
+
+fn cannot_greet(reply: Reply) -> ClientError {
+    let problem = match reply {
+        Reply::Refused { problems } => problems.into_iter().next().map(|p| (p.what, p.next)),
+        Reply::Failed(failed) => Some((failed.what, failed.next)),
+        _ => None,
+    };
+    problem.map_or(ClientError::NoHello, |(what, next)| ClientError::Unfit {
+        what,
+        next,
+    })
 }
 
 fn check(hello: &Hello, expected: &Expected) -> Result<(), ClientError> {

@@ -259,6 +259,7 @@ impl LinkError {
                 error,
                 ClientError::AgentTooOld { .. }
                     | ClientError::AgentTooNew { .. }
+                    | ClientError::Unfit { .. }
                     | ClientError::OtherHost { .. }
                     | ClientError::OtherEnvironment { .. }
             ),

@@ -115,7 +115,9 @@ impl Run {
         }
         let members = self.phase(Phase::Switch, members).await;
         // A host whose switch was cancelled by the person has failed too: all go back together.
-        let failed = members.iter().any(|m| m.outcome() == Some(Outcome::Failed));
+        let failed = members
+            .iter()
+            .any(|m| matches!(m.outcome(), Some(Outcome::Failed | Outcome::Refused)));
         if failed && members.iter().any(Member::was_switched) {
             return self.phase(Phase::Return, members).await;
         }

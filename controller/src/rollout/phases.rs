@@ -221,7 +221,8 @@ impl Run {
         };
         match self.order(member, order, Some(release), false).await {
             None => {}
-            Some(Reply::Staged { .. }) => member.progress = Progress::Staged,
+            // After a restart the agent tells of every operation that was done as of a switch.
+            Some(Reply::Staged { .. } | Reply::Switched(_)) => member.progress = Progress::Staged,
             Some(other) => member.ended_by(other),
         }
     }
@@ -235,7 +236,7 @@ impl Run {
             .order(member, Order::Migrate { app, version }, None, false)
             .await
         {
-            None | Some(Reply::Migrated { .. }) => {}
+            None | Some(Reply::Migrated { .. } | Reply::Switched(_)) => {}
             Some(other) => member.ended_by(other),
         }
     }

@@ -21,6 +21,7 @@ pub(super) enum Trouble {
     NoRoom,
     MigrationFails,
     SwitchFails,
+    SwitchRefused,
     ReturnFails,
     /// The line breaks in the middle of the switch; the work goes on.
     LineBreaks,
@@ -159,6 +160,7 @@ impl PlayedAgent {
             Trouble::LineBreaks => vec![FromAgent::Begun { operation: 1 }],
             Trouble::SwitchHangs => vec![FromAgent::Begun { operation: 2 }],
             Trouble::SwitchFails => vec![failed("it never became healthy", self.live(), false)],
+            Trouble::SwitchRefused => vec![refused("somebody took the lock")],
             Trouble::ReturnFails if back => vec![failed("cannot go back", self.live(), false)],
             _ => {
                 let previous = self.live.lock().unwrap().replace(version.clone());

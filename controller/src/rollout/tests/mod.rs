@@ -166,6 +166,17 @@ async fn when_one_host_fails_the_others_go_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_refuses_to_switch_sends_the_others_back_too() {
+    let fleet = Fleet::with(&[Trouble::None, Trouble::SwitchRefused]).await;
+    let end = fleet.deploy().await;
+    assert_eq!(
+        (end.exit, outcomes(&end)),
+        (Exit::Failed, vec![Reverted, Refused])
+    );
+    assert_eq!(fleet.live(), ["1.0.0"; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_cannot_go_back_makes_the_fleet_mixed_and_says_so() {
     let fleet = Fleet::with(&[Trouble::ReturnFails, Trouble::SwitchFails]).await;
     let end = fleet.deploy().await;
