@@ -58,6 +58,7 @@ impl Peer {
             stream,
             decoder: Decoder::new(),
             buffer: vec![0; READ],
+            put_back: None,
             person,
         })
     }
