@@ -62,6 +62,8 @@ fn attempt<S: AsRef<OsStr>>(
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")
         .env("SYSTEMD_COLORS", "0")
+        // It is the agent that systemd waits to hear from.
+        .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .output()
         .map_err(|source| CommandError::Start {
@@ -90,6 +92,7 @@ pub(crate) fn follow(
         Command::new(program)
             .args(arguments)
             .env("LC_ALL", "C.UTF-8")
+            .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(writer)
             .stderr(both)

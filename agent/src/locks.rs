@@ -1,7 +1,8 @@
 //! Who may change an app at the moment: one connection, and what it began.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use longshore_shared::name::AppName;
@@ -10,14 +11,31 @@ use longshore_shared::name::AppName;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Claimant(pub(crate) u64);
 
+/// The agent itself takes a lock for moments, and whoever comes then waits: nobody would know what
+/// to make of being refused for that. A slot that is left drains for half a minute at most.
+const WAIT_FOR_AGENT: Duration = Duration::from_secs(60);
+
 /// The locks of all apps.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Locks(Arc<Mutex<BTreeMap<AppName, Held>>>);
+pub(crate) struct Locks(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    held: Mutex<BTreeMap<AppName, Held>>,
+    freed: Condvar,
+}
+
+/// Who holds a lock, in words; the agent itself, where it is nobody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Agent,
+    Somebody(String),
+}
 
 #[derive(Debug)]
 struct Held {
     by: Claimant,
-    words: String,
+    holder: Holder,
     since: Timestamp,
     /// Whether the claimant itself still wants it, beside what it began.
     wanted: bool,
@@ -33,20 +51,36 @@ pub(crate) struct Share {
 
 impl Locks {
     /// Takes the lock, or says who has it. Taking it twice is fine.
-    pub(crate) fn take(&self, app: &AppName, by: Claimant, words: &str) -> Result<(), String> {
-        let mut all = self.lock();
+    pub(crate) fn take(&self, app: &AppName, by: Claimant, holder: Holder) -> Result<(), String> {
+        let others_moment = |all: &mut BTreeMap<AppName, Held>| {
+            all.get(app)
+                .is_some_and(|held| held.by != by && held.holder == Holder::Agent)
+        };
+        let patience = if holder == Holder::Agent {
+            Duration::ZERO
+        } else {
+            WAIT_FOR_AGENT
+        };
+        let waited = self
+            .0
+            .freed
+            .wait_timeout_while(self.lock(), patience, others_moment);
+        let (mut all, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(app) {
             Some(held) if held.by == by => held.wanted = true,
             Some(held) => return Err(held.describe()),
             None => {
-                let held = Held {
-                    by,
-                    words: words.to_owned(),
-                    since: Timestamp::now(),
-                    wanted: true,
-                    operations: 0,
-                };
-                all.insert(app.clone(), held);
+                let since = Timestamp::now();
+                all.insert(
+                    app.clone(),
+                    Held {
+                        by,
+                        holder,
+                        since,
+                        wanted: true,
+                        operations: 0,
+                    },
+                );
             }
         }
         Ok(())
@@ -60,6 +94,7 @@ impl Locks {
             }
             held.wanted || held.operations > 0
         });
+        self.0.freed.notify_all();
     }
 
     /// Keeps the lock for an operation. Nothing where this claimant does not hold it.
@@ -78,13 +113,17 @@ impl Locks {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<AppName, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Held {
     fn describe(&self) -> String {
-        format!("{} since {:.0}", self.words, self.since)
+        let who = match &self.holder {
+            Holder::Agent => "the agent, which stops the slot that was left",
+            Holder::Somebody(words) => words,
+        };
+        format!("{who} since {:.0}", self.since)
     }
 }
 
@@ -95,6 +134,7 @@ impl Drop for Share {
             held.operations -= 1;
             if held.operations == 0 && !held.wanted {
                 all.remove(&self.app);
+                self.locks.0.freed.notify_all();
             }
         }
     }
@@ -111,31 +151,48 @@ mod tests {
         AppName::new(name).unwrap()
     }
 
+    fn ann() -> Holder {
+        Holder::Somebody("deploy by ann".to_owned())
+    }
+
     #[test]
     fn one_holder_at_a_time_and_other_apps_are_free() {
         let locks = Locks::default();
-        locks.take(&app("a"), ONE, "deploy by ann").unwrap();
-        locks.take(&app("a"), ONE, "deploy by ann").unwrap();
+        locks.take(&app("a"), ONE, ann()).unwrap();
+        locks.take(&app("a"), ONE, ann()).unwrap();
         assert!(
             locks
-                .take(&app("a"), OTHER, "")
+                .take(&app("a"), OTHER, ann())
                 .unwrap_err()
                 .contains("deploy by ann")
         );
-        locks.take(&app("b"), OTHER, "").unwrap();
+        locks.take(&app("b"), OTHER, ann()).unwrap();
         assert!(locks.share(&app("a"), OTHER).is_none());
         locks.release(ONE, None);
-        locks.take(&app("a"), OTHER, "").unwrap();
+        locks.take(&app("a"), OTHER, ann()).unwrap();
     }
 
     #[test]
     fn an_operation_keeps_the_lock_when_its_connection_is_gone() {
         let locks = Locks::default();
-        locks.take(&app("a"), ONE, "").unwrap();
+        locks.take(&app("a"), ONE, ann()).unwrap();
         let share = locks.share(&app("a"), ONE).unwrap();
         locks.release(ONE, None);
-        assert!(locks.take(&app("a"), OTHER, "").is_err());
+        assert!(locks.take(&app("a"), OTHER, ann()).is_err());
         drop(share);
-        locks.take(&app("a"), OTHER, "").unwrap();
+        locks.take(&app("a"), OTHER, ann()).unwrap();
+    }
+
+    #[test]
+    fn people_wait_for_the_agents_moment_and_the_agent_for_nobody() {
+        let locks = Locks::default();
+        locks.take(&app("a"), ONE, Holder::Agent).unwrap();
+        std::thread::scope(|scope| {
+            let person = scope.spawn(|| locks.take(&app("a"), OTHER, ann()));
+            std::thread::yield_now();
+            locks.release(ONE, None);
+            person.join().unwrap().unwrap();
+        });
+        assert!(locks.take(&app("a"), ONE, Holder::Agent).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! Kills the agent at an exact point of its work, from outside and without its help.
 //!
-//! The ledger writes each step down, durably, before the step is begun: one `fdatasync`. strace
-//! stops the agent at every one of them, so that it can be killed at the n-th and nowhere else.
+//! The ledger writes each step down, durably, before the step is begun: one `fsync`. strace stops
+//! the agent at every one of them, so that it can be killed at the n-th and nowhere else. The links
+//! are made durable in the same way, so they are such points too.
 
 use std::error::Error;
 use std::io::{BufRead as _, BufReader};
@@ -32,9 +33,9 @@ impl Ambush {
             .args([
                 "-f",
                 "-e",
-                "trace=fdatasync",
+                "trace=fsync",
                 "-e",
-                "inject=fdatasync:signal=STOP",
+                "inject=fsync:signal=STOP",
                 "-p",
             ])
             .arg(agent.as_raw_nonzero().to_string())
@@ -72,7 +73,7 @@ impl Ambush {
 fn watch(said: BufReader<ChildStderr>, agent: Pid, at: usize) -> usize {
     let mut writes = 0;
     for line in said.lines().map_while(std::result::Result::ok) {
-        if line.contains("fdatasync(") {
+        if line.contains("fsync(") {
             writes += 1;
             // What is durable now is this write; the step behind it has not begun.
             if writes == at {

@@ -32,6 +32,8 @@ const STEPS: [&str; 10] = [
 ];
 /// Far more than a deployment writes: a story that never ends would hide that it does not.
 const MOST_WRITES: usize = 60;
+/// What a warm rollback writes at the very least: a watch that sees nothing proves nothing.
+const LEAST_WRITES: usize = 6;
 
 fn at_each_recorded_step() -> Told {
     let lease = lease(1)?;
@@ -107,6 +109,7 @@ fn at_each_step_of_a_rollback() -> Told {
         )?;
         if writes < at {
             ended(&answer, 0);
+            assert!(at > LEAST_WRITES, "only {writes} durable writes were seen");
             break;
         }
     }

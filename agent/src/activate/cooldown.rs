@@ -11,6 +11,7 @@ use longshore_shared::name::AppName;
 
 use super::systemd;
 use crate::layout::AppLayout;
+use crate::locks::Holder;
 use crate::operation::chain;
 use crate::server::{Agent, eprint_line};
 
@@ -60,15 +61,7 @@ fn next_pause(agent: &Agent, app: &AppName) -> Option<Duration> {
         return Some(left);
     }
     let claimant = agent.claimant();
-    if agent
-        .locks
-        .take(
-            app,
-            claimant,
-            "the agent, which stops the slot that was left",
-        )
-        .is_err()
-    {
+    if agent.locks.take(app, claimant, Holder::Agent).is_err() {
         return Some(WHILE_LOCKED);
     }
     // Another switch may have come between the look and the lock.

@@ -15,7 +15,7 @@ use crate::activate::{self, migrate};
 use crate::events::Cursor;
 use crate::host::{Host, Right};
 use crate::ledger::NewOperation;
-use crate::locks::{Claimant, Share};
+use crate::locks::{Claimant, Holder, Share};
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::{intake, preflight, status};
 
@@ -178,7 +178,11 @@ impl<'a> Session<'a> {
         }
         knows(&host, app)?;
         let words = format!("{} by {}", short(verb), self.peer.person().name);
-        match self.agent.locks.take(app, self.claimant, &words) {
+        match self
+            .agent
+            .locks
+            .take(app, self.claimant, Holder::Somebody(words))
+        {
             Ok(()) => Ok(Reply::Locked),
             Err(holder) => Err(locked(app, &holder)),
         }
@@ -394,18 +398,26 @@ fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Tro
         ));
     };
     let next = "see `longshore status` for what serves now, then deploy again";
-    match (row.outcome, row.version) {
-        (Outcome::Done | Outcome::Unchanged, Some(version)) => Ok(Reply::Switched(Switched {
+    let unchanged = row.outcome == Outcome::Unchanged;
+    if !matches!(row.outcome, Outcome::Done | Outcome::Unchanged) {
+        let what = row
+            .message
+            .unwrap_or_else(|| "it did not succeed".to_owned());
+        return Err(Trouble::failed(what, next));
+    }
+    match (row.verb.as_str(), row.version) {
+        ("stage", _) => Ok(Reply::Staged {
+            unchanged,
+            received: 0,
+        }),
+        ("migrate", _) => Ok(Reply::Migrated { unchanged }),
+        (_, Some(version)) => Ok(Reply::Switched(Switched {
             version,
             previous: row.previous,
-            unchanged: row.outcome == Outcome::Unchanged,
+            unchanged,
             milliseconds: 0,
-            remarks: Vec::new(),
+            remarks: row.message.into_iter().collect(),
         })),
-        (_, _) => Err(Trouble::failed(
-            row.message
-                .unwrap_or_else(|| "it did not succeed".to_owned()),
-            next,
-        )),
+        (_, None) => Err(Trouble::failed("it is not known what it changed", next)),
     }
 }
