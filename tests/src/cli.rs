@@ -12,6 +12,8 @@ The lab of Longshore: real Debian hosts on this machine.
 
   cargo lab demo                     the main job, shown on three hosts under load
   cargo lab test [GATE [ARGS...]]    format, lints, deny, unit and e2e; or one of them
+  cargo lab bench [--hosts 1,10] [--runs N] [--quick] [--check] [--json FILE]
+                                     measure it beside tar | ssh and rsync; takes its hosts down
   cargo lab up N [--without-agent]   boot N hosts (needs root or passwordless sudo)
   cargo lab ssh HOST [COMMAND...]    log in to a host as root
   cargo lab longshore ARGS...        run longshore as the lab's operator, with its inventory
@@ -45,6 +47,8 @@ pub enum Order {
     Demo,
     /// Check everything, or one gate with arguments of its own.
     Test(Vec<String>),
+    /// Measure, with options of its own.
+    Bench(Vec<String>),
     /// Run the controller.
     Longshore(Vec<String>),
     /// Clear everything.
@@ -83,6 +87,7 @@ pub fn main() -> ExitCode {
         Order::Ssh { host, command } => commands::ssh::run(&host, &command),
         Order::Demo => commands::demo::run(),
         Order::Test(words) => commands::test::run(&words),
+        Order::Bench(words) => commands::bench::run(&words),
         Order::Longshore(words) => commands::longshore::run(&words),
         Order::Down => commands::down::run(),
     };
@@ -114,6 +119,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Order, Error> {
         }
         "demo" => nothing_more(parser, Order::Demo),
         "test" => Ok(Order::Test(rest(&mut parser)?)),
+        "bench" => Ok(Order::Bench(rest(&mut parser)?)),
         "longshore" => Ok(Order::Longshore(rest(&mut parser)?)),
         "down" => nothing_more(parser, Order::Down),
         other => Err(Error::Unknown(other.to_owned())),

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod base;
+pub mod bench;
 pub mod binaries;
 pub mod cgroup;
 pub mod cli;

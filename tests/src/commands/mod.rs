@@ -1,5 +1,6 @@
 //! What the lab does when it is told to: one file for each order.
 
+pub mod bench;
 pub mod demo;
 pub mod down;
 pub mod longshore;

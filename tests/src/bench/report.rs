@@ -1,0 +1,101 @@
+//! The figures as a table for people.
+
+use super::figures::{Figures, Task, Tool, median};
+use super::goals::Goal;
+
+/// One table for each number of hosts.
+pub(super) fn table(figures: &Figures, groups: &[usize]) -> String {
+    let mut text = String::new();
+    for &hosts in groups {
+        let plural = if hosts == 1 { "" } else { "s" };
+        text.push_str(&format!(
+            "\n{hosts} host{plural}\n{:<13} {:<10} {:>7} {:>6} {:>6} {:>8} {:>8} {:>9} {:>7} {:>6}\n",
+            "", "", "wall s", "ratio", "CPU s", "MB up", "MB down", "switch ms", "gap ms", "failed"
+        ));
+        for task in Task::ALL {
+            for tool in Tool::ALL {
+                text.push_str(&row(figures, hosts, task, tool));
+            }
+        }
+        text.push_str(&format!(
+            "{:<13} {:<10} {:>7} {:>6} {:>6} {:>8} {:>8} {:>9} {:>7}\n",
+            "plain restart",
+            "systemctl",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            number(figures.gap(hosts, None, Tool::Tar), 0)
+        ));
+        for task in [Task::Change, Task::Rollback] {
+            text.push_str(&steps(figures, hosts, task));
+        }
+    }
+    let cold = median(figures.cold_ssh.clone()).map(|seconds| seconds * 1000.0);
+    text.push_str(&format!(
+        "\na cold `ssh HOST true`: {} ms\n",
+        number(cold, 0)
+    ));
+    text
+}
+
+fn row(figures: &Figures, hosts: usize, task: Task, tool: Tool) -> String {
+    let median = |figure: fn(&super::figures::Sample) -> Option<f64>| {
+        figures.median(hosts, task, tool, figure)
+    };
+    let seconds = figures.seconds(hosts, task, tool);
+    let ratio = seconds
+        .zip(figures.baseline_seconds(hosts, task))
+        .map(|(seconds, baseline)| seconds / baseline);
+    let gap = figures.gap(hosts, Some(task), tool);
+    let failed = gap.map(|_| figures.failed(hosts, task, tool) as f64);
+    format!(
+        "{:<13} {:<10} {:>7} {:>6} {:>6} {:>8} {:>8} {:>9} {:>7} {:>6}\n",
+        if tool == Tool::Longshore {
+            task.name()
+        } else {
+            ""
+        },
+        tool.name(),
+        number(seconds, 2),
+        number(ratio, 2),
+        number(median(|sample| Some(sample.cpu_seconds)), 2),
+        number(median(|sample| Some(sample.bytes_up as f64 / 1e6)), 3),
+        number(median(|sample| Some(sample.bytes_down as f64 / 1e6)), 3),
+        number(median(|sample| sample.switch_milliseconds), 0),
+        number(gap, 0),
+        number(failed, 0),
+    )
+}
+
+/// Where the agent's time goes, for whoever wants it shorter.
+fn steps(figures: &Figures, hosts: usize, task: Task) -> String {
+    let steps: Vec<String> = figures
+        .steps(hosts, task)
+        .into_iter()
+        .map(|(step, milliseconds)| format!("{step} {milliseconds:.0}"))
+        .collect();
+    if steps.is_empty() {
+        return String::new();
+    }
+    format!("{}, agent's ms: {}\n", task.name(), steps.join(", "))
+}
+
+/// The promises, one a line.
+pub(super) fn verdicts(goals: &[Goal]) -> String {
+    let mut text = String::from("\ngoals\n");
+    for goal in goals {
+        let verdict = if goal.held { "PASS" } else { "MISS" };
+        text.push_str(&format!(
+            "{verdict}  {:>2} host(s)  {:<30} {:>6.2}  at most {:.2}\n",
+            goal.hosts, goal.name, goal.ratio, goal.limit
+        ));
+    }
+    text
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| String::from("-"), |value| format!("{value:.digits$}"))
+}

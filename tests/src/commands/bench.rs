@@ -1,0 +1,32 @@
+//! `cargo lab bench`: Longshore beside what people do without it.
+
+use std::process::ExitCode;
+
+use super::Done;
+use crate::bench::{self, Options};
+use crate::place::Place;
+use crate::{binaries, lab, machine, privilege, say};
+
+/// Measures; with `--check` a missed goal is a failure.
+pub fn run(words: &[String]) -> Done {
+    let options = match Options::read(words) {
+        Ok(options) => options,
+        Err(error) => {
+            say::error(&error);
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let place = Place::from_environment()?;
+    privilege::become_root()?;
+    machine::prepare()?;
+    let claim = lab::claim(&place)?;
+    say::step("Building the agent and the controller");
+    let product = binaries::product()?;
+    let binary = binaries::controller()?;
+    let held = bench::run(&place, &claim, &options, product, &binary)?;
+    Ok(if held || !options.check {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
