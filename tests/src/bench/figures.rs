@@ -30,6 +30,9 @@ impl Tool {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Task {
     First,
+    /// The second deployment of all: the first one into the other slot.
+    Second,
+    /// As most deployments are: both slots were used before, and nothing is warm any more.
     Change,
     Unchanged,
     Rollback,
@@ -37,11 +40,18 @@ pub(super) enum Task {
 
 impl Task {
     /// In the order in which they are done.
-    pub(super) const ALL: [Self; 4] = [Self::First, Self::Change, Self::Unchanged, Self::Rollback];
+    pub(super) const ALL: [Self; 5] = [
+        Self::First,
+        Self::Second,
+        Self::Change,
+        Self::Unchanged,
+        Self::Rollback,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::First => "first deploy",
+            Self::Second => "second, 1 %",
             Self::Change => "1 % change",
             Self::Unchanged => "no change",
             Self::Rollback => "rollback",

@@ -1,5 +1,5 @@
 //! The release that is measured: a tree of the size and shape of a grown Django site, the same on
-//! every machine, and two later versions of it in which one file of a hundred changed.
+//! every machine, and later versions of it in which one file of a hundred changed each time.
 
 use std::fs::FileTimes;
 use std::io;
@@ -18,7 +18,7 @@ const WORDS: u64 = 6_000;
 const KINDS: [&str; 5] = ["js", "html", "css", "json", "txt"];
 /// rsync takes a file for unchanged by its size and time, so both have to be told.
 const WRITTEN: Duration = Duration::from_secs(1_700_000_000);
-const CHANGED: Duration = Duration::from_secs(1_710_000_000);
+const CHANGED_LATER: Duration = Duration::from_secs(100_000);
 
 const APPLICATION: &str = r#""""Answers with the version that its own release names."""
 
@@ -37,31 +37,38 @@ def application(environ, start_response):
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Release {
     pub(super) version: &'static str,
-    /// Which of every hundred files differs from the first version.
-    changed: Option<usize>,
+    /// Which of every hundred files differ from the first version; the last of them are what is
+    /// new since the version before.
+    changed: &'static [usize],
 }
 
 pub(super) const FIRST: Release = Release {
     version: "1.0.0",
-    changed: None,
+    changed: &[],
 };
 /// One per cent away from the first.
 pub(super) const SECOND: Release = Release {
     version: "1.1.0",
-    changed: Some(40),
+    changed: &[40],
 };
-/// One per cent away from the first, in other files.
+/// One per cent away from the second.
 pub(super) const THIRD: Release = Release {
     version: "1.2.0",
-    changed: Some(80),
+    changed: &[40, 80],
 };
-pub(super) const ALL: [Release; 3] = [FIRST, SECOND, THIRD];
+/// One per cent away from the second too, in other files.
+pub(super) const FOURTH: Release = Release {
+    version: "1.3.0",
+    changed: &[40, 20],
+};
+pub(super) const ALL: [Release; 4] = [FIRST, SECOND, THIRD, FOURTH];
 
 /// What a written release weighs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Weight {
     pub(super) files: usize,
     pub(super) bytes: u64,
+    /// In files that are not those of the version before.
     pub(super) changed_bytes: u64,
 }
 
@@ -69,34 +76,37 @@ pub(super) struct Weight {
 pub(super) fn write(folder: &Path, release: Release) -> Result<Weight, io::Error> {
     let mut weight = Weight::default();
     let vocabulary = vocabulary();
-    let mut put = |path: &str, content: &[u8], changed: bool| -> Result<(), io::Error> {
+    let mut put = |path: &str, content: &[u8], since: Option<usize>| -> Result<(), io::Error> {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent)?;
         }
         fs_err::write(&path, content)?;
-        let time = SystemTime::UNIX_EPOCH + if changed { CHANGED } else { WRITTEN };
+        // A time for each change, so that a file is as old as its content.
+        let time = WRITTEN + CHANGED_LATER * since.map_or(0, |since| since as u32 + 1);
         fs_err::File::options()
             .write(true)
             .open(&path)?
-            .set_times(FileTimes::new().set_modified(time))?;
+            .set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + time))?;
         weight.files += 1;
         weight.bytes += content.len() as u64;
-        if changed {
+        if since.is_some() && since == release.changed.last().copied() {
             weight.changed_bytes += content.len() as u64;
         }
         Ok(())
     };
-    put("app.py", APPLICATION.as_bytes(), false)?;
+    put("app.py", APPLICATION.as_bytes(), None)?;
     let version = format!("{}\n", release.version);
-    put("VERSION", version.as_bytes(), release.changed.is_some())?;
+    put(
+        "VERSION",
+        version.as_bytes(),
+        release.changed.last().copied(),
+    )?;
     for index in 2..FILES {
-        let changed = release.changed == Some(index % CHANGED_EVERY);
-        put(
-            &path(index),
-            text(index, changed, &vocabulary).as_bytes(),
-            changed,
-        )?;
+        let residue = index % CHANGED_EVERY;
+        let since = release.changed.contains(&residue).then_some(residue);
+        let text = text(index, since.is_some(), &vocabulary);
+        put(&path(index), text.as_bytes(), since)?;
     }
     Ok(weight)
 }
@@ -109,7 +119,7 @@ fn path(index: usize) -> String {
 fn size(index: usize) -> usize {
     if ALL
         .iter()
-        .any(|release| release.changed == Some(index % CHANGED_EVERY))
+        .any(|release| release.changed.contains(&(index % CHANGED_EVERY)))
     {
         return CHANGED_SIZE;
     }
@@ -203,9 +213,10 @@ mod tests {
         let packed = crate::process::run(&mut pack).unwrap();
         let packed: u64 = packed.trim().parse().unwrap();
         assert!((15_500_000..18_500_000).contains(&packed), "{packed}");
-        let second = write(folder.path(), SECOND).unwrap();
-        let changed = second.changed_bytes;
-        assert!((820_000..920_000).contains(&changed), "{changed}");
+        for later in [SECOND, THIRD, FOURTH] {
+            let changed = write(folder.path(), later).unwrap().changed_bytes;
+            assert!((820_000..920_000).contains(&changed), "{changed}");
+        }
     }
 
     #[test]

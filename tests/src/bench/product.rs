@@ -211,6 +211,18 @@ impl Row {
     }
 }
 
+/// Stops the slot that was left, as the agent does when its cool-down is over.
+pub(super) fn end_cooldown(hosts: &[Host], app: &str) -> Result<(), Error> {
+    super::baseline::on_all(hosts, |host| {
+        host.sh(&format!(
+            "cd /srv/longshore/{app}/slots && \
+             case $(readlink live) in blue) left=green;; *) left=blue;; esac && \
+             systemctl stop longshore-{app}@$left"
+        ))?;
+        Ok(())
+    })
+}
+
 /// Stops what an app runs, so that it does not weigh on the next repetition.
 pub(super) fn stop(hosts: &[Host], app: &str) -> Result<(), Error> {
     super::baseline::on_all(hosts, |host| {

@@ -29,7 +29,7 @@ pub(super) fn table(figures: &Figures, groups: &[usize]) -> String {
             "",
             number(figures.gap(hosts, None, Tool::Tar), 0)
         ));
-        for task in [Task::Change, Task::Rollback] {
+        for task in [Task::First, Task::Second, Task::Change, Task::Rollback] {
             text.push_str(&steps(figures, hosts, task));
         }
     }

@@ -11,7 +11,7 @@ use super::Error;
 use super::baseline::{self, Baseline, Push};
 use super::figures::{Figures, Gap, Sample, Task, Tool, median};
 use super::measure::{self, Cables, Cost};
-use super::payload::{FIRST, Release, SECOND, THIRD};
+use super::payload::{FIRST, FOURTH, Release, SECOND, THIRD};
 use super::product::{self, OnHost, Releases};
 use crate::controller::Controller;
 use crate::host::Host;
@@ -20,7 +20,7 @@ use crate::load::Load;
 use crate::{process, say};
 
 /// On one host; on many they share what the machine can do.
-const MOST_REQUESTS_A_SECOND: f64 = 100.0;
+const MOST_REQUESTS_A_SECOND: f64 = 200.0;
 const LEAST_REQUESTS_A_SECOND: f64 = 25.0;
 const ALL_REQUESTS_A_SECOND: f64 = 250.0;
 const BEFORE_AND_AFTER: Duration = Duration::from_millis(700);
@@ -49,7 +49,8 @@ impl Turn {
     /// What serves afterwards.
     fn wanted(self) -> Release {
         match self.task {
-            Task::First | Task::Rollback => FIRST,
+            Task::First => FIRST,
+            Task::Second | Task::Rollback => SECOND,
             Task::Change | Task::Unchanged => self.release,
         }
     }
@@ -95,10 +96,13 @@ impl<'a> Round<'a> {
     /// One whole repetition. Afterwards the hosts are as before it, but for one more app.
     pub(super) fn measure(&self, run: usize, figures: &mut Figures) -> Result<(), Error> {
         for task in Task::ALL {
+            if task == Task::Change {
+                product::end_cooldown(self.hosts, &product::app_name(run))?;
+            }
             let turn = Turn {
                 run,
                 task,
-                release: SECOND,
+                release: THIRD,
             };
             for tool in turns(run) {
                 let sample = self.in_silence(turn, tool)?;
@@ -115,7 +119,7 @@ impl<'a> Round<'a> {
             let turn = Turn {
                 run,
                 task,
-                release: THIRD,
+                release: FOURTH,
             };
             for tool in turns(run) {
                 let gap =
@@ -239,6 +243,7 @@ impl<'a> Round<'a> {
             .collect();
         let share = ALL_REQUESTS_A_SECOND / self.hosts.len() as f64;
         let mut load = Load::on(targets, &self.domain(run, tool));
+        load.workers = 8;
         load.rate = Some(share.clamp(LEAST_REQUESTS_A_SECOND, MOST_REQUESTS_A_SECOND));
         let running = load.start();
         thread::sleep(BEFORE_AND_AFTER);
