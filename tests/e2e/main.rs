@@ -1,6 +1,7 @@
 //! Stories told on real hosts. They need root, and run only where `LONGSHORE_LAB_E2E=1` says that
 //! hosts may be booted: `cargo lab test e2e [NAME]`. Everywhere else they are listed as ignored.
 
+mod agent;
 mod ambush;
 mod answers;
 mod broken_releases;
@@ -9,8 +10,10 @@ mod hosts;
 mod killed_agent;
 mod load;
 mod outages;
+mod refusals;
 mod stage;
 mod told;
+mod two_apps;
 
 use std::process::ExitCode;
 
@@ -27,6 +30,9 @@ const STORIES: &[&[Story]] = &[
     broken_releases::STORIES,
     outages::STORIES,
     killed_agent::STORIES,
+    refusals::STORIES,
+    two_apps::STORIES,
+    agent::STORIES,
 ];
 
 fn main() -> ExitCode {

@@ -157,7 +157,7 @@ impl Lease {
         self.folder().join("home")
     }
 
-    fn inventory(&self) -> PathBuf {
+    pub(crate) fn inventory(&self) -> PathBuf {
         self.folder().join("inventory.toml")
     }
 
@@ -195,6 +195,11 @@ impl Lease {
         )?)
     }
 
+    /// The file of the key that the hosts trust.
+    pub(crate) fn signing_key(&self) -> String {
+        self.stage.lab.keys.signing.file.display().to_string()
+    }
+
     /// Commits and builds a version; returns the tarball, with its manifest and signature beside
     /// it.
     pub(crate) fn release(
@@ -204,7 +209,7 @@ impl Lease {
         behaviour: &Behaviour,
     ) -> Result<String> {
         repository.commit(version, behaviour)?;
-        let key = self.stage.lab.keys.signing.file.display().to_string();
+        let key = self.signing_key();
         let tag = format!("v{version}");
         let controller = self
             .controller(repository.sample())
