@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use longshore_shared::name::{EnvironmentName, HostName};
 use longshore_shared::wire::codec::{CodecError, Decoder, Frame};
-use longshore_shared::wire::v1::{Ask, Event, FromAgent, Hello, Order, PROTOCOL, Reply, ToAgent};
+use longshore_shared::wire::latest::{
+    Ask, Event, FromAgent, Hello, Order, PROTOCOL, Reply, ToAgent,
+};
 use semver::Version;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -293,7 +295,7 @@ fn check(hello: &Hello, expected: &Expected) -> Result<(), ClientError> {
 mod tests {
     use super::*;
     use longshore_shared::wire::codec::MAGIC;
-    use longshore_shared::wire::v1::StepState;
+    use longshore_shared::wire::latest::StepState;
     use tokio::io::DuplexStream;
 
     fn expected() -> Expected {

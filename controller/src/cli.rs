@@ -11,7 +11,7 @@ use crate::commands;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
-use crate::report::ResultLine;
+use crate::report::error_line;
 use crate::ui::{self, Ui};
 
 /// Ships signed releases to plain servers over SSH.
@@ -107,7 +107,7 @@ impl Verb {
 pub fn main_impl() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return ui::clap_message(&error).into(),
+        Err(error) => return words_that_make_no_sense(&error).into(),
     };
     start_logging(cli.global.verbose);
     let context = Context::new(Arc::new(Ui::new(cli.global.json)), cli.global);
@@ -116,12 +116,23 @@ pub fn main_impl() -> ExitCode {
         Ok(exit) => exit,
         Err(error) => {
             context.ui.error(&error);
-            let line = ResultLine::of_error(verb, &error);
-            context.ui.machine(&line.to_json());
+            context.ui.machine(&error_line(verb, &error));
             error.kind().exit()
         }
     };
     exit.into()
+}
+
+/// Help, or what is wrong with what was typed; scripts that asked for JSON get their last line.
+fn words_that_make_no_sense(error: &clap::Error) -> Exit {
+    let exit = ui::clap_message(error);
+    if exit == Exit::Usage && std::env::args_os().any(|word| word == "--json") {
+        let message = error.to_string();
+        let first = message.lines().next().unwrap_or_default();
+        let first = first.trim_start_matches("error: ");
+        Ui::new(true).machine(&error_line("", &CommandError::usage(first)));
+    }
+    exit
 }
 
 fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {

@@ -1,8 +1,9 @@
 //! What happens during a run: the only thing that the reports see.
 
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
-use longshore_shared::wire::v1::{Problem, StepState};
+use longshore_shared::wire::latest::{Problem, StepState};
 use semver::Version;
+use serde::Serialize;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub enum RunEvent {
         version: Option<Version>,
         hosts: Vec<HostName>,
     },
+    /// What is going to change, where every host has said what it serves.
+    Plan(Vec<Change>),
     /// All hosts take the next part of the work.
     Phase(Phase),
     Host {
@@ -26,8 +29,17 @@ pub enum RunEvent {
     Interrupted,
 }
 
+/// One host's way from what it serves to what it is to serve.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    pub host: HostName,
+    pub from: Option<Version>,
+    pub to: Version,
+}
+
 /// The parts of a rollout, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     Connect,
     Lock,
@@ -66,20 +78,6 @@ pub enum HostEvent {
         sent: u64,
         received: u64,
     },
-}
-
-impl Phase {
-    pub fn word(self) -> &'static str {
-        match self {
-            Phase::Connect => "connect",
-            Phase::Lock => "lock",
-            Phase::Preflight => "preflight",
-            Phase::Stage => "stage",
-            Phase::Migrate => "migrate",
-            Phase::Switch => "switch",
-            Phase::Return => "return",
-        }
-    }
 }
 
 /// Whoever wants to know what happens. It is told, and never asked.

@@ -30,9 +30,8 @@ impl Plan {
         selection: &HostSelection,
     ) -> Result<Self, SelectionError> {
         let hosts = selection.choose(environment, |host| app.hosts.contains(&host.name))?;
-        // A selection is never empty, and an app lives on at least one host.
-        let first = app.hosts.first().or(hosts.first().map(|host| &host.name));
-        let Some(first) = first.cloned() else {
+        // An app lives on at least one host.
+        let Some(first) = app.hosts.first().cloned() else {
             return Err(SelectionError::Empty { known: Vec::new() });
         };
         Ok(Plan {

@@ -145,7 +145,30 @@ fn explain(message: &str) -> (String, Option<String>) {
     if let Some(field) = message.strip_prefix("missing field ") {
         return (format!("{field} is missing here"), None);
     }
+    for wrong in ["invalid type: ", "invalid value: "] {
+        let parts = message.strip_prefix(wrong);
+        if let Some((found, expected)) = parts.and_then(|rest| rest.split_once(", expected ")) {
+            let what = format!("{} is meant here, not {found}", in_words(expected));
+            return (what, None);
+        }
+    }
     (message.replace('\n', ", "), None)
+}
+
+/// What serde calls a type, as people who write TOML call it.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "a sequence" => "a list, as in [\"a\", \"b\"],",
+        "a map" => "a table",
+        "a boolean" => "true or false",
+        "a string" => "text in quotes",
+        "u8" => "a whole number up to 255",
+        "u16" => "a whole number up to 65535",
+        "u32" | "u64" | "usize" => "a whole number",
+        "path string" => "a path in quotes",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -186,7 +209,8 @@ mod tests {
     #[test]
     fn a_wrong_type_names_its_line() {
         let text = complaint("name = \"a\"\nworkers = \"three\"\n");
-        assert!(text.starts_with("x.toml:2: invalid type"), "{text}");
+        let told = "x.toml:2: a whole number is meant here, not string \"three\"";
+        assert!(text.starts_with(told), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{
     BuildError, ExportError, GitError, KeyError, PackError, PublishError, ResolveError, StepError,
 };
 use crate::error::{CommandError, ErrorKind};
+use crate::release::OpenError;
 use crate::terminal_text::one_line;
 
 const SHOWN_PATHS: usize = 10;
@@ -79,13 +80,10 @@ impl From<ResolveError> for CommandError {
                 one("Build it first: longshore build --version X.Y.Z"),
             ),
             ResolveError::OtherApp { .. } => (
-                ErrorKind::Refused,
+                ErrorKind::Usage,
                 one("Name the app with --app, or another release."),
             ),
-            ResolveError::Open(_) => (
-                ErrorKind::Refused,
-                one("Build the release again: longshore build"),
-            ),
+            ResolveError::Open(ref open) => of_open(open),
         };
         with_causes(Self::new(kind, one_line(&error.to_string())), &error).hints(hints)
     }
@@ -127,6 +125,32 @@ fn of_git(error: &GitError) -> (ErrorKind, Vec<String>) {
         ),
         GitError::NoCommit => (ErrorKind::Configuration, one("Commit something first.")),
         GitError::Failed { .. } | GitError::Answer { .. } => (ErrorKind::Failed, nothing()),
+    }
+}
+
+fn of_open(error: &OpenError) -> (ErrorKind, Vec<String>) {
+    match error {
+        OpenError::Name(_) => (
+            ErrorKind::Usage,
+            one("A release is three files: APP-VERSION.tar.gz, .json and .json.sig, side by side."),
+        ),
+        OpenError::Missing { .. } => (
+            ErrorKind::Usage,
+            one("Releases lie in dist/ of the app's repository. Build one: longshore build"),
+        ),
+        OpenError::Read { .. } => (
+            ErrorKind::Configuration,
+            one("The .tar.gz, the .json and the .json.sig of a release belong side by side."),
+        ),
+        OpenError::Manifest { .. }
+        | OpenError::Signature { .. }
+        | OpenError::Mismatch { .. }
+        | OpenError::Tarball { .. }
+        | OpenError::Tar { .. }
+        | OpenError::OtherTree { .. } => (
+            ErrorKind::Refused,
+            one("Nothing was connected. Fetch the release again, or build it: longshore build"),
+        ),
     }
 }
 

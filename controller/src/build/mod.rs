@@ -286,7 +286,7 @@ fn read_app_file(
             uncommitted: repository.root().join(APP_FILE).is_file(),
         });
     }
-    let text = fs::read_to_string(&path).map_err(|source| TomlFileError::Read {
+    let text = std::fs::read_to_string(&path).map_err(|source| TomlFileError::Read {
         path: path.clone(),
         source,
     })?;

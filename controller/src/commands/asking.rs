@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use longshore_shared::name::{AppName, HostName};
-use longshore_shared::wire::v1::{AppStatus, Order, Reply};
+use longshore_shared::wire::latest::{AppStatus, Order, Reply};
 use semver::Version;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -14,8 +14,8 @@ use crate::event::{Report, RunEvent};
 use crate::exit_code::Exit;
 use crate::fleet;
 use crate::inventory::{Environment, Host};
+use crate::report::{failures, milliseconds, result_line};
 use crate::rollout::{HostFailure, HostLink, Interrupts, LinkError, Reach};
-use crate::terminal_text::one_line;
 
 use super::host_args::HostArgs;
 
@@ -31,6 +31,7 @@ pub(super) struct Said {
 }
 
 pub(super) struct Answers {
+    app: Option<AppName>,
     pub(super) hosts: Vec<Answer>,
     pub(super) exit: Exit,
     pub(super) seconds: f64,
@@ -81,6 +82,7 @@ pub(super) async fn ask(
         Exit::Failed
     };
     Ok(Answers {
+        app,
         hosts,
         exit,
         seconds: begun.elapsed().as_secs_f64(),
@@ -98,62 +100,66 @@ async fn status(reach: &Reach, host: &Host, app: Option<AppName>) -> Result<Said
     link.close().await;
     match reply {
         Ok(Reply::Status { apps }) => Ok(Said { agent, apps }),
-        Ok(Reply::Refused { problems }) => Err(HostFailure {
-            what: problems
-                .iter()
-                .map(|p| p.what.as_str())
-                .collect::<Vec<_>>()
-                .join("; "),
-            hints: problems.into_iter().map(|p| p.next).collect(),
-            ..HostFailure::default()
-        }),
-        Ok(Reply::Failed(failed)) => Err(HostFailure {
-            what: failed.what,
-            hints: vec![failed.next],
-            ..HostFailure::default()
-        }),
+        Ok(Reply::Refused { problems }) => Err(HostFailure::of_problems(&problems)),
+        Ok(Reply::Failed(failed)) => Err(HostFailure::of_failed(failed)),
         Ok(_) => Err(LinkError::from(crate::agent_client::ClientError::UnknownAnswer).failure()),
         Err(error) => Err(error.failure()),
     }
 }
 
 impl Answers {
-    /// Every host as the machine reads it.
-    pub(super) fn to_json(&self) -> Vec<Value> {
-        self.hosts.iter().map(Answer::to_json).collect()
+    /// The last machine line: every host as it answered.
+    pub(super) fn result_line(&self, verb: &str) -> String {
+        #[derive(Serialize)]
+        struct Rest<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            app: Option<&'a AppName>,
+            seconds: f64,
+            hosts: Vec<AnswerLine<'a>>,
+        }
+        let rest = Rest {
+            app: self.app.as_ref(),
+            seconds: milliseconds(self.seconds),
+            hosts: self.hosts.iter().map(AnswerLine::new).collect(),
+        };
+        result_line(verb, self.exit, rest)
     }
 
     /// What went wrong with hosts that gave no answer, and what to do.
     pub(super) fn say_failures(&self, context: &Context) {
-        for answer in &self.hosts {
-            let Err(failure) = &answer.said else { continue };
-            context
-                .ui
-                .answer(&format!("\n{}: {}", answer.host, one_line(&failure.what)));
-            for cause in &failure.causes {
-                context.ui.answer(&format!("  {}", one_line(cause)));
-            }
-            for hint in &failure.hints {
-                context.ui.answer(&format!("  → {}", one_line(hint)));
-            }
+        let failed = self
+            .hosts
+            .iter()
+            .filter_map(|answer| Some((&answer.host, answer.said.as_ref().err()?)));
+        for line in failures(failed) {
+            context.ui.answer(&line);
         }
     }
 }
 
-impl Answer {
-    fn to_json(&self) -> Value {
-        match &self.said {
-            Ok(said) => json!({
-                "host": self.host, "reachable": true, "agent": said.agent, "apps": said.apps,
-            }),
-            Err(failure) => {
-                let mut words = vec![failure.what.clone()];
-                words.extend(failure.causes.iter().cloned());
-                json!({
-                    "host": self.host, "reachable": false, "agent": null, "apps": [],
-                    "error": words.join(": "), "hints": failure.hints,
-                })
-            }
+#[derive(Serialize)]
+struct AnswerLine<'a> {
+    host: &'a HostName,
+    reachable: bool,
+    agent: Option<&'a Version>,
+    apps: &'a [AppStatus],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    hints: &'a [String],
+}
+
+impl<'a> AnswerLine<'a> {
+    fn new(answer: &'a Answer) -> Self {
+        let said = answer.said.as_ref();
+        let failure = said.err();
+        AnswerLine {
+            host: &answer.host,
+            reachable: said.is_ok(),
+            agent: said.ok().map(|said| &said.agent),
+            apps: said.map_or(&[], |said| &said.apps),
+            error: failure.map(HostFailure::in_one_line),
+            hints: failure.map_or(&[], |failure| &failure.hints),
         }
     }
 }

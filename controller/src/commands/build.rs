@@ -1,16 +1,19 @@
 //! `longshore build`: from a commit to a signed release in `dist/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use serde_json::json;
+use longshore_shared::digest::Sha256Digest;
+use longshore_shared::name::AppName;
+use semver::Version;
+use serde::Serialize;
 
 use crate::build::{self, BuildRequest};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
-use crate::report::bytes;
+use crate::report::{bytes, milliseconds, result_line};
 
 /// Build a signed release of this repository's app
 ///
@@ -29,7 +32,7 @@ pub(crate) struct BuildArgs {
     pub(crate) git_ref: Option<String>,
 
     /// The release's version (semver); else that of a tag such as v1.4.0 on the commit
-    #[arg(long, value_name = "X.Y.Z")]
+    #[arg(long, value_name = "X.Y.Z", value_parser = super::version_arg::parse)]
     pub(crate) version: Option<semver::Version>,
 
     /// Sign with this SSH key; else LONGSHORE_SIGNING_KEY, git's user.signingkey, or the only key in
@@ -72,15 +75,32 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<Exit, CommandEr
         bytes(manifest.tarball.size),
         built.fingerprint
     ));
-    context.ui.machine(
-        &json!({
-            "event": "result", "verb": "build", "ok": true, "exit": 0, "app": manifest.app,
-            "version": manifest.version, "commit": manifest.commit, "clean": manifest.clean,
-            "unchanged": built.unchanged, "release": built.files.tarball,
-            "sha256": manifest.tarball.sha256, "bytes": manifest.tarball.size,
-            "signer": built.fingerprint, "seconds": begun.elapsed().as_secs_f64(),
-        })
-        .to_string(),
-    );
+    let rest = Rest {
+        app: &manifest.app,
+        version: &manifest.version,
+        seconds: milliseconds(begun.elapsed().as_secs_f64()),
+        commit: &manifest.commit,
+        clean: manifest.clean,
+        unchanged: built.unchanged,
+        release: &built.files.tarball,
+        sha256: manifest.tarball.sha256,
+        bytes: manifest.tarball.size,
+        signer: &built.fingerprint,
+    };
+    context.ui.machine(&result_line("build", Exit::Done, rest));
     Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Rest<'a> {
+    app: &'a AppName,
+    version: &'a Version,
+    seconds: f64,
+    commit: &'a str,
+    clean: bool,
+    unchanged: bool,
+    release: &'a Path,
+    sha256: Sha256Digest,
+    bytes: u64,
+    signer: &'a str,
 }

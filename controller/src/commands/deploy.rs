@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::fleet_run;
 use super::host_args::HostArgs;
+use super::version_arg;
 use crate::build::{ForDeploy, ResolveError, Resolved, WhichRelease};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -43,7 +44,7 @@ pub(crate) struct DeployArgs {
     pub(crate) git_ref: Option<String>,
 
     /// A version that is in dist/ or that every host still keeps
-    #[arg(long, value_name = "VERSION", group = "what")]
+    #[arg(long, value_name = "VERSION", group = "what", value_parser = version_arg::parse)]
     pub(crate) version: Option<semver::Version>,
 
     /// Sign with this SSH key if the release has to be built first

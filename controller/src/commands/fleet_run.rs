@@ -23,7 +23,7 @@ pub(super) async fn run(
     skip_offline: bool,
     context: &Context,
 ) -> Result<Exit, CommandError> {
-    let report = RunReport::new(Arc::clone(&context.ui));
+    let report = RunReport::new(Arc::clone(&context.ui), context.global.verbose > 0);
     let interrupts = Interrupts::listen();
     let job = Job {
         verb,

@@ -9,3 +9,4 @@ pub(crate) mod releases;
 pub(crate) mod rollback;
 pub(crate) mod status;
 pub(crate) mod version;
+mod version_arg;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use longshore_shared::name::AppName;
-use longshore_shared::wire::v1::{ReleaseState, ReleaseStatus};
+use longshore_shared::wire::latest::{ReleaseState, ReleaseStatus};
 use semver::Version;
 
 use super::asking::{self, Answers};
@@ -13,7 +13,7 @@ use super::host_args::HostArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
-use crate::report::{bytes, columns, status_line};
+use crate::report::{bytes, columns};
 use crate::terminal_text::one_line;
 
 /// List the releases that hosts keep, and which one serves
@@ -57,8 +57,7 @@ pub(crate) async fn run(args: &ReleasesArgs, context: &Context) -> Result<Exit, 
         context.ui.answer(&one_line(&line));
     }
     answers.say_failures(context);
-    let line = status_line("releases", answers.exit, answers.seconds, answers.to_json());
-    context.ui.machine(&line);
+    context.ui.machine(&answers.result_line("releases"));
     Ok(answers.exit)
 }
 

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::fleet_run;
 use super::host_args::HostArgs;
+use super::version_arg;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
@@ -27,7 +28,7 @@ pub(crate) struct RollbackArgs {
     pub(crate) environment: String,
 
     /// The release to go back to; it must still be on the hosts
-    #[arg(value_name = "VERSION")]
+    #[arg(value_name = "VERSION", value_parser = version_arg::parse)]
     pub(crate) version: Option<semver::Version>,
 
     #[command(flatten)]

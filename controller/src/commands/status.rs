@@ -1,7 +1,7 @@
 //! `longshore status ENV`: what serves where.
 
 use clap::Args;
-use longshore_shared::wire::v1::{AppStatus, Outcome, Slot};
+use longshore_shared::wire::latest::{AppStatus, Outcome, Slot};
 use semver::Version;
 
 use super::asking;
@@ -9,7 +9,7 @@ use super::host_args::HostArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
-use crate::report::{columns, status_line};
+use crate::report::columns;
 use crate::terminal_text::one_line;
 
 /// Show what every host of an environment serves
@@ -59,8 +59,7 @@ pub(crate) async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Co
         context.ui.answer(&one_line(&remark));
     }
     answers.say_failures(context);
-    let line = status_line("status", answers.exit, answers.seconds, answers.to_json());
-    context.ui.machine(&line);
+    context.ui.machine(&answers.result_line("status"));
     Ok(answers.exit)
 }
 

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::report::result_line;
 
 /// Print the version of this program
 ///
@@ -19,11 +20,9 @@ pub(crate) struct VersionArgs {}
 pub(crate) fn run(_args: &VersionArgs, context: &Context) -> Result<Exit, CommandError> {
     let version = env!("CARGO_PKG_VERSION");
     context.ui.answer(&format!("longshore {version}"));
-    context.ui.machine(
-        &serde_json::json!({
-            "event": "result", "verb": "version", "ok": true, "exit": 0, "version": version,
-        })
-        .to_string(),
-    );
+    let rest = serde_json::json!({"version": version});
+    context
+        .ui
+        .machine(&result_line("version", Exit::Done, rest));
     Ok(Exit::Done)
 }

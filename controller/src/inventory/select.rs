@@ -1,5 +1,6 @@
 //! Which hosts a command is about: `--on`, `--exclude`.
 
+use longshore_shared::name::EnvironmentName;
 use thiserror::Error;
 
 use super::check::known_words;
@@ -21,6 +22,8 @@ pub enum SelectionError {
         meant: String,
         known: Vec<String>,
     },
+    #[error("environment `{environment}` has no hosts yet")]
+    NoHosts { environment: EnvironmentName },
     #[error("no host is left: --exclude takes away all that was chosen")]
     Empty { known: Vec<String> },
 }
@@ -45,6 +48,10 @@ impl HostSelection {
             .iter()
             .filter(|host| candidates(host))
             .collect();
+        if environment.hosts.is_empty() {
+            let environment = environment.name.clone();
+            return Err(SelectionError::NoHosts { environment });
+        }
         for pattern in &self.on {
             self.must_match(pattern, &hosts)?;
         }
@@ -83,11 +90,13 @@ impl HostSelection {
 
 impl SelectionError {
     pub fn hints(&self) -> Vec<String> {
-        let (SelectionError::NoMatch { known, .. } | SelectionError::Empty { known }) = self;
-        if known.is_empty() {
-            vec!["There are no hosts to choose from here.".to_owned()]
-        } else {
-            vec![format!("To choose from: {}", known.join(", "))]
+        match self {
+            SelectionError::NoHosts { environment } => vec![format!(
+                "Add one to the inventory: [[environments.{environment}.hosts]] with name and address."
+            )],
+            SelectionError::NoMatch { known, .. } | SelectionError::Empty { known } => {
+                vec![format!("To choose from: {}", known.join(", "))]
+            }
         }
     }
 }

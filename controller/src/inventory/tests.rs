@@ -174,7 +174,7 @@ fn every_mistake_names_its_line() {
         (
             "[environments.e]\nhosts = 3\n".to_owned(),
             2,
-            "invalid type",
+            "a list, as in",
         ),
     ];
     for (text, line, what) in cases {

@@ -8,6 +8,8 @@ use longshore_shared::manifest::{LARGEST_MANIFEST, Manifest};
 use longshore_shared::name::AppName;
 use semver::Version;
 
+use crate::did_you_mean;
+
 const TARBALL: &str = ".tar.gz";
 const MANIFEST: &str = ".json";
 const SIGNATURE: &str = ".json.sig";
@@ -88,6 +90,25 @@ pub fn find(dist: &Path, app: &AppName, wanted: Wanted<'_>) -> Option<ReleaseFil
     newest.map(|(_, files)| files)
 }
 
+/// The tarball beside `missing` that is called most like it.
+pub(super) fn nearest(missing: &Path) -> Option<PathBuf> {
+    let wanted = ReleaseFiles::of(missing)?.tarball;
+    let folder = wanted.parent()?;
+    let here = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let items = fs::read_dir(here).ok()?.flatten();
+    let names: Vec<String> = items
+        .filter_map(|item| item.file_name().into_string().ok())
+        .filter(|name| name.ends_with(TARBALL))
+        .collect();
+    let name = wanted.file_name()?.to_str()?;
+    let meant = did_you_mean::nearest(name, names.iter().map(String::as_str))?;
+    Some(folder.join(meant))
+}
+
 /// Reads a manifest to choose by; what is chosen is checked when it is opened.
 fn glance(path: &Path) -> Option<Manifest> {
     Manifest::parse(&read_bounded(path, LARGEST_MANIFEST).ok()?).ok()
@@ -96,7 +117,8 @@ fn glance(path: &Path) -> Option<Manifest> {
 /// Reads at most one byte more than `most`, which tells its reader that there was more.
 pub(super) fn read_bounded(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?
+    // Whoever shows the error names the path, which fs_err would say once more.
+    std::fs::File::open(path)?
         .take(most as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)

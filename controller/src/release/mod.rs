@@ -19,7 +19,7 @@ use longshore_shared::digest::Sha256Digest;
 use longshore_shared::manifest::{LARGEST_MANIFEST, Manifest, ManifestError};
 use longshore_shared::signature::{RELEASE_NAMESPACE, SshSig, SshSigError};
 use longshore_shared::tree::Tree;
-use longshore_shared::wire::v1::SignedManifest;
+use longshore_shared::wire::latest::SignedManifest;
 use thiserror::Error;
 
 pub(crate) use contents::Section;
@@ -37,6 +37,11 @@ const TREE_LEVEL: i32 = 3;
 pub enum OpenError {
     #[error("{} is no release: name its .tar.gz or .json", .0.display())]
     Name(PathBuf),
+    #[error("there is no release {}{}", path.display(), meant_words(meant.as_deref()))]
+    Missing {
+        path: PathBuf,
+        meant: Option<PathBuf>,
+    },
     #[error("cannot read {}", path.display())]
     Read {
         path: PathBuf,
@@ -98,6 +103,12 @@ impl Release {
                 source,
             })
         };
+        if !files.manifest.exists() && !files.tarball.exists() {
+            return Err(OpenError::Missing {
+                meant: files::nearest(path),
+                path: path.to_owned(),
+            });
+        }
         let text = read(&files.manifest, LARGEST_MANIFEST)?;
         let manifest = Manifest::parse(&text).map_err(|source| OpenError::Manifest {
             path: files.manifest.clone(),
@@ -175,6 +186,12 @@ impl Release {
     pub fn contents_zst(&self, wanted: &[(u64, u64)]) -> Result<Contents, ContentsError> {
         self.store.zst(wanted)
     }
+}
+
+fn meant_words(meant: Option<&Path>) -> String {
+    meant.map_or_else(String::new, |meant| {
+        format!("; did you mean `{}`?", meant.display())
+    })
 }
 
 fn check_signature(

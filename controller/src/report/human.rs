@@ -6,23 +6,24 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use longshore_shared::name::HostName;
-use longshore_shared::wire::v1::StepState;
+use longshore_shared::wire::latest::StepState;
 
-use super::table::columns;
-use crate::event::{HostEvent, Phase, RunEvent};
-use crate::exit_code::Exit;
-use crate::rollout::{HostResult, Outcome, RunEnd};
+use super::closing::closing;
+use crate::event::{Change, HostEvent, Phase, RunEvent};
+use crate::rollout::RunEnd;
 use crate::terminal_text::one_line;
 use crate::ui::Ui;
 
 /// Somebody who watches a log must see within 30 s that the work goes on.
 const LONGEST_QUIET: Duration = Duration::from_secs(20);
 const SPINNER_BEAT: Duration = Duration::from_millis(120);
-/// As many lines of a host's log as a person reads.
-const LOG_LINES: usize = 20;
+
+/// A step that took no longer needs no time beside it.
+const WORTH_TELLING: Duration = Duration::from_millis(100);
 
 pub(crate) struct HumanReport {
     ui: Arc<Ui>,
+    verbose: bool,
     state: Mutex<State>,
 }
 
@@ -30,17 +31,21 @@ struct State {
     bars: BTreeMap<HostName, ProgressBar>,
     /// What each host is at, for the line that breaks a silence.
     at: BTreeMap<HostName, String>,
+    /// The step that each host has begun, and when.
+    running: BTreeMap<HostName, (String, Instant)>,
     last_line: Instant,
     begun: Instant,
 }
 
 impl HumanReport {
-    pub(super) fn new(ui: Arc<Ui>) -> Self {
+    pub(super) fn new(ui: Arc<Ui>, verbose: bool) -> Self {
         HumanReport {
             ui,
+            verbose,
             state: Mutex::new(State {
                 bars: BTreeMap::new(),
                 at: BTreeMap::new(),
+                running: BTreeMap::new(),
                 last_line: Instant::now(),
                 begun: Instant::now(),
             }),
@@ -55,6 +60,11 @@ impl HumanReport {
                 let noun = if count == 1 { "host" } else { "hosts" };
                 self.line(&format!("{verb} {app}{version}: {environment}, {count} {noun}"));
                 self.add_bars(hosts);
+            }
+            RunEvent::Plan(changes) => {
+                for line in plan_lines(changes) {
+                    self.line(&format!("  {line}"));
+                }
             }
             RunEvent::Phase(phase) => self.phase(*phase),
             RunEvent::Note(text) => self.line(&one_line(text)),
@@ -76,42 +86,77 @@ impl HumanReport {
             Phase::Switch => "switching",
             Phase::Return => "a host failed: sending back those that switched",
         };
-        if self.has_bars() {
-            let state = self.lock();
-            for bar in state.bars.values() {
-                bar.set_message(words.to_owned());
-            }
-        } else {
-            self.line(&format!("{:>6.1}s  {words}", self.seconds()));
+        for bar in self.lock().bars.values() {
+            bar.set_message(words.to_owned());
         }
+        self.plain_line(words);
         if phase == Phase::Return && self.has_bars() {
             self.line(words);
         }
     }
 
     fn host(&self, host: &HostName, what: &HostEvent) {
-        let text = match what {
+        match what {
             HostEvent::Step {
                 step,
                 state,
                 detail,
-            } => step_words(step, *state, detail.as_deref()),
-            HostEvent::Sending { sent } => {
-                return self.show(host, &format!("sending, {}", bytes(*sent)));
-            }
+            } => self.step(host, step, *state, detail.as_deref().unwrap_or_default()),
+            HostEvent::Sending { sent } => self.show(host, &format!("sending, {}", bytes(*sent))),
             HostEvent::Reconnecting => {
-                "connection lost; the host goes on by itself; calling it again".to_owned()
+                let text = "connection lost; the host goes on by itself; calling it again";
+                self.show(host, text);
+                self.plain_line(&format!("{host}: {text}"));
             }
             // Problems come together at the end, with what to do.
             HostEvent::Connected { .. }
             | HostEvent::PhaseDone { .. }
             | HostEvent::Problem(_)
-            | HostEvent::Traffic { .. } => return,
+            | HostEvent::Traffic { .. } => {}
+        }
+    }
+
+    /// A line for each step that ended. That one began, and what it prints, is for those who asked
+    /// for more, and for the line that breaks a silence.
+    fn step(&self, host: &HostName, step: &str, state: StepState, detail: &str) {
+        let (step, detail) = (one_line(step), one_line(detail));
+        let running = self.lock().running.remove(host);
+        let taken = running.as_ref().map(|(_, since)| since.elapsed());
+        let is_running = running.as_ref().is_some_and(|(at, _)| *at == step);
+        let (text, only_verbose) = match state {
+            StepState::Begun => (format!("{step} …"), true),
+            StepState::Done => (format!("{step}{}", in_brackets(taken)), false),
+            StepState::Failed => (format!("{step} failed{}", in_brackets(taken)), false),
+            StepState::Unchanged if detail.is_empty() => (format!("{step}: nothing to do"), false),
+            StepState::Unchanged => (format!("{step}: {detail}"), false),
+            StepState::Note | StepState::Unknown if detail.is_empty() => (String::new(), true),
+            StepState::Note | StepState::Unknown => (format!("{step}: {detail}"), is_running),
         };
-        let text = one_line(&text).into_owned();
+        match state {
+            StepState::Begun => {
+                let begun = (step.into_owned(), Instant::now());
+                self.lock().running.insert(host.clone(), begun);
+            }
+            StepState::Note | StepState::Unknown => {
+                self.lock()
+                    .running
+                    .extend(running.map(|at| (host.clone(), at)));
+            }
+            StepState::Done | StepState::Failed | StepState::Unchanged => {}
+        }
+        if text.is_empty() {
+            return;
+        }
         self.show(host, &text);
+        if self.verbose || !only_verbose {
+            self.plain_line(&format!("{host}: {text}"));
+        }
+    }
+
+    /// A line with its time, where there are no bars.
+    fn plain_line(&self, text: &str) {
         if !self.has_bars() {
-            self.line(&format!("{:>6.1}s  {host}: {text}", self.seconds()));
+            self.line(&format!("{:>6.1}s  {text}", self.seconds()));
         }
     }
 
@@ -139,45 +184,15 @@ impl HumanReport {
                 .map(|(host, text)| format!("{host}: {text}"));
             at.collect::<Vec<_>>().join("; ")
         };
-        self.line(&format!("{:>6.1}s  still at work  {words}", self.seconds()));
+        self.plain_line(&format!("still at work  {words}"));
     }
 
-    /// The closing table, then what went wrong on which host and what to do.
     pub(super) fn end(&self, end: &RunEnd) {
         for bar in std::mem::take(&mut self.lock().bars).into_values() {
             bar.finish_and_clear();
         }
-        let rows: Vec<Vec<String>> = end.hosts.iter().map(row).collect();
-        for line in columns(&rows) {
-            self.ui.answer(&format!("  {line}"));
-        }
-        for host in &end.hosts {
-            self.failure(host);
-        }
-        self.ui.answer(&closing(end));
-    }
-
-    fn failure(&self, host: &HostResult) {
-        for remark in &host.remarks {
-            self.ui
-                .answer(&format!("{}: {}", host.host, one_line(remark)));
-        }
-        let Some(failure) = &host.failure else { return };
-        self.ui
-            .answer(&format!("\n{}: {}", host.host, one_line(&failure.what)));
-        for cause in &failure.causes {
-            self.ui.answer(&format!("  {}", one_line(cause)));
-        }
-        if let Some(probe) = &failure.probe {
-            self.ui
-                .answer(&format!("  last probe: {}", one_line(probe)));
-        }
-        let skip = failure.log.len().saturating_sub(LOG_LINES);
-        for line in failure.log.iter().skip(skip) {
-            self.ui.answer(&format!("  | {}", one_line(line)));
-        }
-        for hint in &failure.hints {
-            self.ui.answer(&format!("  → {}", one_line(hint)));
+        for line in closing(end) {
+            self.ui.answer(&line);
         }
     }
 
@@ -220,73 +235,32 @@ impl HumanReport {
     }
 }
 
-fn step_words(step: &str, state: StepState, detail: Option<&str>) -> String {
-    let word = match state {
-        StepState::Begun => "…",
-        StepState::Done => "done",
-        StepState::Unchanged => "nothing to do",
-        StepState::Failed => "failed",
-        StepState::Note | StepState::Unknown => "",
-    };
-    [step, word, detail.unwrap_or_default()]
-        .iter()
-        .filter(|part| !part.is_empty())
-        .copied()
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-fn row(host: &HostResult) -> Vec<String> {
-    let version = match (&host.version, host.uncertain) {
-        (_, true) => "not known".to_owned(),
-        (Some(version), _) => version.to_string(),
-        (None, _) => "-".to_owned(),
-    };
-    let was = match &host.previous {
-        Some(previous) if host.outcome == Outcome::Switched => format!("was {previous}"),
-        _ => String::new(),
-    };
-    vec![
-        host.host.to_string(),
-        host.outcome.word().to_owned(),
-        version,
-        was,
-        format!("{:.1} s", host.seconds),
-    ]
-}
-
-fn closing(end: &RunEnd) -> String {
-    let what = match &end.version {
-        Some(version) => format!("{} {version}", end.app),
-        None => end.app.clone(),
-    };
-    let RunEnd {
-        verb,
-        environment,
-        seconds,
-        ..
-    } = end;
-    let how = match end.exit {
-        Exit::Done => "done",
-        Exit::Failed => "failed; every host serves what it served before",
-        Exit::Mixed => "failed, and the hosts serve different releases: see above",
-        Exit::Refused => "refused; nothing was changed",
-        Exit::Interrupted => "interrupted; the locks are released, and above is what serves",
-        Exit::Usage => "not begun",
-    };
-    let mut text = format!("{verb} {what} on {environment}: {how} ({seconds:.1} s)");
-    let go_on = match end.exit {
-        Exit::Interrupted => Some("Run the same command again to go on; see with"),
-        Exit::Mixed => Some("Look with"),
-        _ => None,
-    };
-    if let Some(go_on) = go_on {
-        text.push_str(&format!(
-            "\n{go_on}: longshore status {environment} --app {}",
-            end.app
-        ));
+/// Who goes where; hosts that go the same way are named together.
+fn plan_lines(changes: &[Change]) -> Vec<String> {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for Change { host, from, to } in changes {
+        let way = match from {
+            None => format!("nothing → {to}"),
+            Some(from) if from == to => format!("{to} serves already"),
+            Some(from) => format!("{from} → {to}"),
+        };
+        match groups.iter_mut().find(|(known, _)| *known == way) {
+            Some((_, names)) => names.push(host.as_str()),
+            None => groups.push((way, vec![host.as_str()])),
+        }
     }
-    text
+    groups
+        .into_iter()
+        .map(|(way, names)| format!("{}: {way}", names.join(", ")))
+        .collect()
+}
+
+/// How long a step took, if that is worth a word.
+fn in_brackets(taken: Option<Duration>) -> String {
+    taken
+        .filter(|taken| *taken >= WORTH_TELLING)
+        .map(|taken| format!(" ({:.1} s)", taken.as_secs_f64()))
+        .unwrap_or_default()
 }
 
 pub(crate) fn bytes(count: u64) -> String {

@@ -1,5 +1,6 @@
 //! Turns what happened into words, bars and JSON. Nothing here decides or calls back.
 
+mod closing;
 mod human;
 mod json;
 mod table;
@@ -10,9 +11,10 @@ use crate::event::{Report, RunEvent};
 use crate::rollout::RunEnd;
 use crate::ui::Ui;
 
+pub(crate) use closing::failures;
 use human::HumanReport;
 pub(crate) use human::bytes;
-pub(crate) use json::{ResultLine, status_line};
+pub(crate) use json::{error_line, milliseconds, result_line};
 pub(crate) use table::columns;
 
 /// Everything that a run tells, to the person and with `--json` to the machine too.
@@ -22,9 +24,9 @@ pub(crate) struct RunReport {
 }
 
 impl RunReport {
-    pub(crate) fn new(ui: Arc<Ui>) -> Arc<Self> {
+    pub(crate) fn new(ui: Arc<Ui>, verbose: bool) -> Arc<Self> {
         Arc::new(RunReport {
-            human: HumanReport::new(Arc::clone(&ui)),
+            human: HumanReport::new(Arc::clone(&ui), verbose),
             ui,
         })
     }
@@ -32,7 +34,7 @@ impl RunReport {
     /// How the run ended: last of all, the machine's result line.
     pub(crate) fn end(&self, end: &RunEnd) {
         self.human.end(end);
-        self.ui.machine(&ResultLine::of_run(end).to_json());
+        self.ui.machine(&json::run_line(end));
     }
 
     /// Shows that the work goes on, when nothing else has for a while.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_shared::name::{EnvironmentName, HostName};
-use longshore_shared::wire::v1::{Hello, Order, Reply};
+use longshore_shared::wire::latest::{Hello, Order, Reply};
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::interrupt::Interrupts;
-use super::outcome::HostFailure;
+use super::outcome::{HostFailure, Outcome};
 use super::payload;
 use crate::agent_client::{AgentClient, ClientError, Expected, Heard};
 use crate::event::{HostEvent, Report, RunEvent};
@@ -252,19 +252,31 @@ async fn greet(
 }
 
 impl LinkError {
-    /// Whether the host could be spoken to and said no, or is not the one that was meant.
-    pub(crate) fn is_refusal(&self) -> bool {
+    /// What this makes of a host that nothing was changed on. Only a host that cannot be reached may
+    /// be left out: one that is not who it should be, or says no, never.
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            LinkError::Client(error) => matches!(
-                error,
+            LinkError::Connect(error) if error.is_refusal() => Outcome::Refused,
+            LinkError::Connect(_) | LinkError::Lost(_) => Outcome::Unreachable,
+            LinkError::Open(_) => Outcome::Refused,
+            LinkError::Gone(gone) => match gone {
+                AgentGone::SocketDenied { .. } | AgentGone::NoAgent => Outcome::Refused,
+                AgentGone::NotRunning { .. } | AgentGone::Ended { .. } | AgentGone::Lost => {
+                    Outcome::Unreachable
+                }
+            },
+            LinkError::Client(error) => match error {
                 ClientError::AgentTooOld { .. }
-                    | ClientError::AgentTooNew { .. }
-                    | ClientError::Unfit { .. }
-                    | ClientError::OtherHost { .. }
-                    | ClientError::OtherEnvironment { .. }
-            ),
-            LinkError::Gone(gone) => matches!(gone, AgentGone::SocketDenied { .. }),
-            LinkError::Connect(_) | LinkError::Open(_) | LinkError::Lost(_) => false,
+                | ClientError::AgentTooNew { .. }
+                | ClientError::Unfit { .. }
+                | ClientError::OtherHost { .. }
+                | ClientError::OtherEnvironment { .. } => Outcome::Refused,
+                ClientError::Silent | ClientError::Ended => Outcome::Unreachable,
+                ClientError::Codec(_)
+                | ClientError::NoHello
+                | ClientError::UnknownAnswer
+                | ClientError::Source(_) => Outcome::Failed,
+            },
         }
     }
 
@@ -290,7 +302,7 @@ impl LinkError {
             LinkError::Client(error) => error.hints(),
             LinkError::Open(_) => Vec::new(),
             LinkError::Lost(_) => vec![
-                "The host goes on by itself. `longshore status ENV` tells how it ended.".to_owned(),
+                "The host goes on by itself; `longshore status` tells how it ended.".to_owned(),
             ],
         }
     }

@@ -3,39 +3,47 @@
 use std::time::Instant;
 
 use longshore_shared::name::HostName;
-use longshore_shared::wire::v1::{Failed, Problem, Reply};
+use longshore_shared::wire::latest::{Problem, Reply, Switched};
 use semver::Version;
 
 use super::link::{HostLink, LinkError};
-use super::outcome::{HostFailure, HostResult, Outcome};
+use super::outcome::{HostFailure, HostResult, Outcome, Serving};
 use crate::inventory::Host;
 
 pub(super) struct Member {
     pub(super) host: Host,
     pub(super) link: Option<HostLink>,
     /// What served before the rollout.
-    pub(super) live: Option<Version>,
+    pub(super) before: Serving,
+    /// What serves now.
+    serves: Serving,
     /// Where a rollback of this host goes.
     pub(super) back_to: Option<Version>,
     begun: Instant,
     ended: Option<HostResult>,
     pub(super) progress: Progress,
+    remarks: Vec<String>,
 }
 
 /// How far a host has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
     Nothing,
     Staged,
-    Switched {
-        version: Version,
-        previous: Option<Version>,
-        unchanged: bool,
-        remarks: Vec<String>,
-    },
-    Returned {
-        version: Version,
-    },
+    Unchanged,
+    Switched,
+    Returned,
+}
+
+/// What is at stake when the line breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stakes {
+    /// Nothing: the host can be left out if the person allows it.
+    Nothing { skip_offline: bool },
+    /// The migration may or may not have happened.
+    Migration,
+    /// Traffic may or may not have moved.
+    Traffic,
 }
 
 impl Member {
@@ -43,11 +51,13 @@ impl Member {
         Member {
             host,
             link: None,
-            live: None,
+            before: Serving::NotKnown,
+            serves: Serving::NotKnown,
             back_to: None,
             begun: Instant::now(),
             ended: None,
             progress: Progress::Nothing,
+            remarks: Vec::new(),
         }
     }
 
@@ -60,64 +70,63 @@ impl Member {
         self.ended.is_none() && self.link.is_some()
     }
 
-    pub(super) fn has_failed(&self) -> bool {
-        self.ended.is_some()
-    }
-
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.ended.as_ref().map(|ended| ended.outcome)
     }
 
-    pub(super) fn was_switched(&self) -> bool {
-        matches!(
-            self.progress,
-            Progress::Switched {
-                unchanged: false,
-                ..
-            }
-        )
+    /// What the host says before anything was done.
+    pub(super) fn found(&mut self, live: Option<Version>) {
+        self.before = live.into();
+        self.serves = self.before.clone();
+    }
+
+    pub(super) fn switched(&mut self, switched: Switched) {
+        self.serves = Serving::Version(switched.version);
+        self.remarks = switched.remarks;
+        self.progress = if switched.unchanged {
+            Progress::Unchanged
+        } else {
+            self.before = switched.previous.into();
+            Progress::Switched
+        };
+    }
+
+    /// Went back to `version`, because another host failed.
+    pub(super) fn returned(&mut self, version: Version) {
+        self.serves = Serving::Version(version);
+        self.progress = Progress::Returned;
     }
 
     fn end(&mut self, outcome: Outcome, failure: Option<HostFailure>) {
-        let (version, previous, remarks) = match &self.progress {
-            Progress::Nothing | Progress::Staged => (self.live.clone(), None, Vec::new()),
-            Progress::Switched {
-                version,
-                previous,
-                remarks,
-                ..
-            } => (Some(version.clone()), previous.clone(), remarks.clone()),
-            Progress::Returned { version } => (Some(version.clone()), None, Vec::new()),
-        };
-        self.ended = Some(HostResult {
+        self.ended = Some(self.result(outcome, failure));
+    }
+
+    fn result(&self, outcome: Outcome, failure: Option<HostFailure>) -> HostResult {
+        HostResult {
             host: self.host.name.clone(),
             outcome,
-            version,
-            previous,
+            serves: self.serves.clone(),
+            before: self.before.clone(),
             seconds: self.begun.elapsed().as_secs_f64(),
             failure,
             uncertain: false,
-            remarks,
-        });
+            remarks: self.remarks.clone(),
+        }
     }
 
-    pub(super) fn unreachable(&mut self, error: &LinkError) {
-        let outcome = if error.is_refusal() {
-            Outcome::Refused
-        } else {
-            Outcome::Unreachable
+    /// The host could not be talked to, or not any more.
+    pub(super) fn lost(&mut self, error: &LinkError, stakes: Stakes) {
+        let outcome = match (stakes, error.outcome()) {
+            (Stakes::Nothing { skip_offline: true }, Outcome::Unreachable) => Outcome::Skipped,
+            (Stakes::Nothing { .. }, outcome) => outcome,
+            (Stakes::Migration | Stakes::Traffic, _) => Outcome::Failed,
         };
+        if stakes == Stakes::Traffic {
+            self.serves = Serving::NotKnown;
+        }
         self.end(outcome, Some(error.failure()));
-    }
-
-    /// The line broke in the middle; `moving` when traffic may have moved meanwhile.
-    pub(super) fn lost(&mut self, error: &LinkError, moving: bool) {
-        self.end(Outcome::Failed, Some(error.failure()));
-        if let Some(ended) = self.ended.as_mut()
-            && moving
-        {
-            ended.uncertain = true;
-            ended.version = None;
+        if let Some(ended) = self.ended.as_mut() {
+            ended.uncertain = stakes == Stakes::Traffic;
         }
     }
 
@@ -127,7 +136,7 @@ impl Member {
     }
 
     pub(super) fn refused(&mut self, problems: &[Problem]) {
-        self.end(Outcome::Refused, Some(of_problems(problems)));
+        self.end(Outcome::Refused, Some(HostFailure::of_problems(problems)));
     }
 
     /// A reply that ends this host's part, because it is not the one that was hoped for.
@@ -135,9 +144,10 @@ impl Member {
         match reply {
             Reply::Refused { problems } => self.refused(&problems),
             Reply::Failed(failed) => {
-                self.live = failed.live.clone().or(self.live.take());
-                let failure = of_failed(failed);
-                self.end(Outcome::Failed, Some(failure));
+                if let Some(live) = &failed.live {
+                    self.serves = Serving::Version(live.clone());
+                }
+                self.end(Outcome::Failed, Some(HostFailure::of_failed(failed)));
             }
             other => {
                 let failure = HostFailure {
@@ -152,64 +162,19 @@ impl Member {
 
     /// The result at the end of the run; a host that was stopped on its way says how far it came.
     pub(super) fn into_result(mut self) -> (HostResult, Option<HostLink>) {
-        if self.ended.is_none() {
-            let outcome = match &self.progress {
+        let link = self.link.take();
+        let result = self.ended.take().unwrap_or_else(|| {
+            let outcome = match self.progress {
                 Progress::Nothing => Outcome::Skipped,
                 Progress::Staged => Outcome::Staged,
-                Progress::Switched {
-                    unchanged: true, ..
-                } => Outcome::Unchanged,
-                Progress::Switched { .. } => Outcome::Switched,
-                Progress::Returned { .. } => Outcome::Reverted,
+                Progress::Unchanged => Outcome::Unchanged,
+                Progress::Switched => Outcome::Switched,
+                Progress::Returned => Outcome::Reverted,
             };
-            self.end(outcome, None);
-        }
-        let link = self.link.take();
-        let result = match self.ended {
-            Some(ended) => ended,
-            // Ended just above.
-            None => HostResult {
-                host: self.host.name,
-                outcome: Outcome::Skipped,
-                version: None,
-                previous: None,
-                seconds: 0.0,
-                failure: None,
-                uncertain: false,
-                remarks: Vec::new(),
-            },
-        };
+            self.result(outcome, None)
+        });
         (result, link)
     }
-}
-
-pub(super) fn of_failed(failed: Failed) -> HostFailure {
-    HostFailure {
-        what: failed.what,
-        causes: Vec::new(),
-        hints: vec![failed.next]
-            .into_iter()
-            .filter(|next| !next.is_empty())
-            .collect(),
-        log: failed.log,
-        probe: failed.probe,
-    }
-}
-
-fn of_problems(problems: &[Problem]) -> HostFailure {
-    let mut problems = problems.iter();
-    let first = problems.next();
-    let mut failure = HostFailure {
-        what: first.map_or_else(|| "the host refused".to_owned(), |p| p.what.clone()),
-        hints: first.map(|p| p.next.clone()).into_iter().collect(),
-        ..HostFailure::default()
-    };
-    for problem in problems {
-        failure.causes.push(problem.what.clone());
-        failure.hints.push(problem.next.clone());
-    }
-    failure.hints.retain(|hint| !hint.is_empty());
-    failure
 }
 
 fn name_of(reply: &Reply) -> &'static str {

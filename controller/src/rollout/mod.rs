@@ -12,17 +12,17 @@ mod tests;
 use std::sync::Arc;
 use std::time::Instant;
 
-use longshore_shared::wire::v1::SwitchReason;
+use longshore_shared::wire::latest::SwitchReason;
 use semver::Version;
 
 pub use interrupt::Interrupts;
 pub(crate) use link::{HostLink, LinkError, Reach};
-pub use outcome::{Circumstances, HostFailure, HostResult, Outcome, RunEnd, exit_of};
+pub use outcome::{HostFailure, HostResult, Outcome, RunEnd, Serving, exit_of};
 
 use crate::event::{Phase, RunEvent};
 use crate::plan::Plan;
 use crate::release::Release;
-use member::Member;
+use member::{Member, Progress};
 use phases::Run;
 
 /// What is to serve at the end.
@@ -75,14 +75,11 @@ pub(crate) async fn roll_out(job: Job) -> RunEnd {
         version: job.goal.version(),
         hosts: plan.hosts.iter().map(|host| host.name.clone()).collect(),
     });
-    let (verb, goal, skip_offline) = (job.verb, job.goal.clone(), job.skip_offline);
+    let (verb, goal) = (job.verb, job.goal.clone());
     let members = plan.hosts.iter().cloned().map(Member::new).collect();
     let run = Run::new(job);
     let members = run.through(members).await;
-    let around = Circumstances {
-        interrupted: run.interrupts().is_asked(),
-        skip_offline,
-    };
+    let interrupted = run.interrupts().is_asked();
     let hosts = run.close(members).await;
     let version = goal.version().or_else(|| common_version(&hosts));
     RunEnd {
@@ -91,7 +88,7 @@ pub(crate) async fn roll_out(job: Job) -> RunEnd {
         environment: plan.environment.to_string(),
         version,
         seconds: begun.elapsed().as_secs_f64(),
-        exit: exit_of(&hosts, around),
+        exit: exit_of(&hosts, interrupted),
         hosts,
     }
 }
@@ -100,11 +97,12 @@ impl Run {
     /// All phases, as far as they go.
     async fn through(&self, members: Vec<Member>) -> Vec<Member> {
         let members = self.phase(Phase::Connect, members).await;
-        let members = self.phase(Phase::Lock, members).await;
+        let members = self.lock(members).await;
         let members = self.phase(Phase::Preflight, members).await;
         if self.must_stop(&members) {
             return members;
         }
+        self.tell_plan(&members);
         let members = self.stage(members).await;
         if self.must_stop(&members) {
             return members;
@@ -118,7 +116,8 @@ impl Run {
         let failed = members
             .iter()
             .any(|m| matches!(m.outcome(), Some(Outcome::Failed | Outcome::Refused)));
-        if failed && members.iter().any(Member::was_switched) {
+        let switched = |member: &Member| member.progress == Progress::Switched;
+        if failed && members.iter().any(switched) {
             return self.phase(Phase::Return, members).await;
         }
         members
@@ -130,9 +129,9 @@ fn common_version(hosts: &[HostResult]) -> Option<Version> {
     let mut versions = hosts
         .iter()
         .filter(|host| matches!(host.outcome, Outcome::Switched | Outcome::Unchanged))
-        .map(|host| host.version.clone());
+        .map(|host| host.serves.version());
     let first = versions.next()??;
     versions
-        .all(|version| version.as_ref() == Some(&first))
-        .then_some(first)
+        .all(|version| version == Some(first))
+        .then(|| first.clone())
 }

@@ -1,6 +1,7 @@
 //! How a rollout ended, host by host, and what that means for the whole. Pure.
 
 use longshore_shared::name::HostName;
+use longshore_shared::wire::latest::{Failed, Problem};
 use semver::Version;
 use serde::Serialize;
 
@@ -35,29 +36,98 @@ impl Outcome {
     }
 }
 
+/// What a host serves, as far as it could be learnt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serving {
+    Version(Version),
+    Nothing,
+    NotKnown,
+}
+
+impl Serving {
+    pub fn version(&self) -> Option<&Version> {
+        match self {
+            Serving::Version(version) => Some(version),
+            Serving::Nothing | Serving::NotKnown => None,
+        }
+    }
+}
+
+impl From<Option<Version>> for Serving {
+    /// What a host says that it serves.
+    fn from(said: Option<Version>) -> Self {
+        said.map_or(Serving::Nothing, Serving::Version)
+    }
+}
+
 /// What became of one host.
 #[derive(Debug, Clone)]
 pub struct HostResult {
     pub host: HostName,
     pub outcome: Outcome,
-    /// What serves now, where it is known.
-    pub version: Option<Version>,
-    pub previous: Option<Version>,
+    pub serves: Serving,
+    /// What it served before this run.
+    pub before: Serving,
     pub seconds: f64,
     pub failure: Option<HostFailure>,
-    /// Nobody can say what serves: the connection was lost while traffic was being moved.
+    /// The connection was lost while traffic was being moved, so nobody can say what serves.
     pub uncertain: bool,
     pub remarks: Vec<String>,
 }
 
+impl HostResult {
+    /// Whether the host serves, or may serve, something else than before.
+    fn has_moved(&self) -> bool {
+        let known = self.serves != Serving::NotKnown && self.before != Serving::NotKnown;
+        self.uncertain || self.outcome == Outcome::Switched || (known && self.serves != self.before)
+    }
+
+    /// Left out because it could not be reached, which `--skip-offline` allows.
+    pub fn is_left_out(&self) -> bool {
+        self.outcome == Outcome::Skipped && self.failure.is_some()
+    }
+}
+
 /// Why a host did not do what was asked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostFailure {
     pub what: String,
     pub causes: Vec<String>,
     pub hints: Vec<String>,
     pub log: Vec<String>,
     pub probe: Option<String>,
+}
+
+impl HostFailure {
+    pub fn of_failed(failed: Failed) -> Self {
+        let next = Some(failed.next).filter(|next| !next.is_empty());
+        HostFailure {
+            what: failed.what,
+            causes: Vec::new(),
+            hints: next.into_iter().collect(),
+            log: failed.log,
+            probe: failed.probe,
+        }
+    }
+
+    pub fn of_problems(problems: &[Problem]) -> Self {
+        let mut whats = problems.iter().map(|problem| problem.what.clone());
+        let nexts = problems.iter().map(|problem| &problem.next);
+        HostFailure {
+            what: whats
+                .next()
+                .unwrap_or_else(|| "the host refused".to_owned()),
+            causes: whats.collect(),
+            hints: nexts.filter(|next| !next.is_empty()).cloned().collect(),
+            ..HostFailure::default()
+        }
+    }
+
+    /// What happened and why, for machines.
+    pub fn in_one_line(&self) -> String {
+        let words = std::iter::once(&self.what).chain(&self.causes);
+        words.map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
 }
 
 /// The end of a run.
@@ -72,42 +142,27 @@ pub struct RunEnd {
     pub exit: Exit,
 }
 
-/// What is known about a run besides its hosts.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Circumstances {
-    pub interrupted: bool,
-    pub skip_offline: bool,
-}
-
 /// The exit code that a rollout's hosts add up to.
-pub fn exit_of(hosts: &[HostResult], around: Circumstances) -> Exit {
+pub fn exit_of(hosts: &[HostResult], interrupted: bool) -> Exit {
     let any = |outcome: Outcome| hosts.iter().any(|host| host.outcome == outcome);
     // A Ctrl-C that came after the last switch has interrupted nothing.
     let complete = hosts.iter().all(|host| {
-        matches!(
-            host.outcome,
-            Outcome::Switched | Outcome::Unchanged | Outcome::Unreachable
-        )
+        matches!(host.outcome, Outcome::Switched | Outcome::Unchanged) || host.is_left_out()
     });
-    if around.interrupted && !complete {
+    if interrupted && !complete {
         return Exit::Interrupted;
     }
-    let moved = any(Outcome::Switched);
-    let uncertain = hosts.iter().any(|host| host.uncertain);
-    if any(Outcome::Failed) || any(Outcome::Reverted) || uncertain {
-        return if moved || uncertain {
+    let failed = any(Outcome::Failed) || any(Outcome::Reverted) || any(Outcome::Unreachable);
+    if failed || any(Outcome::Refused) {
+        return if hosts.iter().any(HostResult::has_moved) {
             Exit::Mixed
+        } else if any(Outcome::Refused) && !any(Outcome::Failed) && !any(Outcome::Reverted) {
+            Exit::Refused
         } else {
             Exit::Failed
         };
     }
-    if any(Outcome::Refused) {
-        return if moved { Exit::Mixed } else { Exit::Refused };
-    }
-    if any(Outcome::Unreachable) && !around.skip_offline {
-        return if moved { Exit::Mixed } else { Exit::Failed };
-    }
-    let done = moved || any(Outcome::Unchanged);
+    let done = any(Outcome::Switched) || any(Outcome::Unchanged);
     if done { Exit::Done } else { Exit::Failed }
 }
 
@@ -116,12 +171,17 @@ mod tests {
     use super::*;
     use Outcome::*;
 
+    fn version(minor: u64) -> Serving {
+        Serving::Version(Version::new(1, minor, 0))
+    }
+
     fn host(outcome: Outcome) -> HostResult {
+        let serves = version(u64::from(outcome == Switched));
         HostResult {
             host: HostName::new("web-1").unwrap(),
             outcome,
-            version: None,
-            previous: None,
+            serves,
+            before: version(0),
             seconds: 0.0,
             failure: None,
             uncertain: false,
@@ -129,49 +189,64 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_table_of_the_contract() {
-        let skip = Circumstances {
-            skip_offline: true,
-            ..Default::default()
-        };
-        let plain = Circumstances::default();
-        let cases: &[(&[Outcome], Circumstances, Exit)] = &[
-            (&[Switched, Unchanged], plain, Exit::Done),
-            (&[Unchanged], plain, Exit::Done),
-            (&[Skipped, Unreachable], plain, Exit::Failed),
-            (&[Switched, Unreachable], skip, Exit::Done),
-            (&[Unreachable], skip, Exit::Failed),
-            (&[Reverted, Failed], plain, Exit::Failed),
-            (&[Switched, Failed], plain, Exit::Mixed),
-            (&[Staged, Failed], plain, Exit::Failed),
-            (&[Skipped, Refused], plain, Exit::Refused),
-            (&[Unreachable, Refused], plain, Exit::Refused),
-        ];
-        for (outcomes, around, exit) in cases {
-            let hosts: Vec<_> = outcomes.iter().copied().map(host).collect();
-            assert_eq!(exit_of(&hosts, *around), *exit, "{outcomes:?}");
+    fn left_out() -> HostResult {
+        HostResult {
+            serves: Serving::NotKnown,
+            before: Serving::NotKnown,
+            failure: Some(HostFailure::default()),
+            ..host(Skipped)
         }
     }
 
     #[test]
-    fn a_host_that_nobody_can_speak_for_makes_the_fleet_mixed() {
+    fn the_table_of_the_contract() {
+        let cases: &[(&[Outcome], Exit)] = &[
+            (&[Switched, Unchanged], Exit::Done),
+            (&[Unchanged], Exit::Done),
+            (&[Skipped, Unreachable], Exit::Failed),
+            (&[Reverted, Failed], Exit::Failed),
+            (&[Switched, Failed], Exit::Mixed),
+            (&[Switched, Refused], Exit::Mixed),
+            (&[Staged, Failed], Exit::Failed),
+            (&[Skipped, Refused], Exit::Refused),
+            (&[Unreachable, Refused], Exit::Refused),
+        ];
+        for (outcomes, exit) in cases {
+            let hosts: Vec<_> = outcomes.iter().copied().map(host).collect();
+            assert_eq!(exit_of(&hosts, false), *exit, "{outcomes:?}");
+        }
+        assert_eq!(exit_of(&[host(Switched), left_out()], false), Exit::Done);
+        assert_eq!(exit_of(&[left_out()], false), Exit::Failed);
+    }
+
+    #[test]
+    fn a_host_that_nobody_can_speak_for_or_that_moved_and_failed_makes_the_fleet_mixed() {
         let lost = HostResult {
             uncertain: true,
+            serves: Serving::NotKnown,
             ..host(Failed)
         };
-        assert_eq!(
-            exit_of(&[lost, host(Reverted)], Circumstances::default()),
-            Exit::Mixed
-        );
-        let around = Circumstances {
-            interrupted: true,
-            ..Default::default()
+        assert_eq!(exit_of(&[lost, host(Reverted)], false), Exit::Mixed);
+        let moved = HostResult {
+            serves: version(1),
+            ..host(Failed)
         };
+        assert_eq!(exit_of(&[moved], false), Exit::Mixed);
+        // Lost before anything was switched.
+        let lost_early = HostResult {
+            serves: Serving::NotKnown,
+            before: Serving::NotKnown,
+            ..host(Failed)
+        };
+        assert_eq!(exit_of(&[lost_early], false), Exit::Failed);
+    }
+
+    #[test]
+    fn an_interrupt_that_came_too_late_interrupted_nothing() {
         assert_eq!(
-            exit_of(&[host(Switched), host(Skipped)], around),
+            exit_of(&[host(Switched), host(Skipped)], true),
             Exit::Interrupted
         );
-        assert_eq!(exit_of(&[host(Switched)], around), Exit::Done);
+        assert_eq!(exit_of(&[host(Switched), left_out()], true), Exit::Done);
     }
 }

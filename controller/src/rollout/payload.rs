@@ -4,7 +4,7 @@ use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use longshore_shared::wire::codec::CHUNK;
-use longshore_shared::wire::v1::Ask;
+use longshore_shared::wire::latest::Ask;
 use tokio::sync::mpsc;
 
 use crate::agent_client::Chunks;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use longshore_shared::wire::v1::{Order, Preflighted, Reply, SwitchReason};
+use longshore_shared::wire::latest::{Order, Preflighted, Problem, Reply, SwitchReason};
 use semver::Version;
 
 use super::interrupt::Interrupts;
 use super::link::HostLink;
-use super::member::{Member, Progress};
+use super::member::{Member, Progress, Stakes};
 use super::outcome::{HostFailure, HostResult, Outcome};
 use super::{Goal, Job};
-use crate::event::{HostEvent, Phase, RunEvent};
+use crate::event::{Change, HostEvent, Phase, RunEvent};
 use crate::fleet;
 use crate::release::Release;
 
@@ -29,14 +29,9 @@ impl Run {
         &self.job.interrupts
     }
 
-    /// Whether nothing more may be begun. Hosts that are offline are no reason with
-    /// `--skip-offline`.
+    /// Whether nothing more may be begun. A host that is left out is no reason.
     pub(super) fn must_stop(&self, members: &[Member]) -> bool {
-        let bad = |member: &Member| match member.outcome() {
-            None => false,
-            Some(Outcome::Unreachable) => !self.job.skip_offline,
-            Some(_) => true,
-        };
+        let bad = |member: &Member| !matches!(member.outcome(), None | Some(Outcome::Skipped));
         self.interrupts().is_asked()
             || members.iter().any(bad)
             || !members.iter().any(Member::is_active)
@@ -48,11 +43,53 @@ impl Run {
             return members;
         }
         self.job.reach.report.event(RunEvent::Phase(phase));
+        self.on_all(phase, members).await
+    }
+
+    async fn on_all(&self, phase: Phase, members: Vec<Member>) -> Vec<Member> {
         fleet::on_all(members, |member| {
             let run = self.clone();
             async move { run.one(phase, member).await }
         })
         .await
+    }
+
+    /// The first host's lock decides: two rollouts that begin at once must not get half of the
+    /// hosts each. Without it no other host is locked.
+    pub(super) async fn lock(&self, mut members: Vec<Member>) -> Vec<Member> {
+        let Some(first) = members.iter().position(Member::is_active) else {
+            return members;
+        };
+        let others = members.split_off(first + 1);
+        let mut members = self.phase(Phase::Lock, members).await;
+        let decided = members.last().is_some_and(Member::is_active);
+        members.extend(if decided && !others.is_empty() {
+            self.on_all(Phase::Lock, others).await
+        } else {
+            others
+        });
+        members
+    }
+
+    /// What is going to change where, now that every host has said what it serves.
+    pub(super) fn tell_plan(&self, members: &[Member]) {
+        let change = |member: &Member| {
+            Some(Change {
+                host: member.name().clone(),
+                from: member.before.version().cloned(),
+                to: self.version_for(member)?,
+            })
+        };
+        let active = members.iter().filter(|member| member.is_active());
+        let changes: Vec<Change> = active.filter_map(change).collect();
+        self.job.reach.report.event(RunEvent::Plan(changes));
+    }
+
+    fn version_for(&self, member: &Member) -> Option<Version> {
+        match &self.job.goal {
+            Goal::Back(_) => member.back_to.clone(),
+            goal => goal.version(),
+        }
     }
 
     /// A rollback has nothing to bring along.
@@ -88,35 +125,31 @@ impl Run {
         if let Some(remark) = place.remark {
             report.event(RunEvent::Note(remark));
         }
-        fleet::on_all(members, |member| {
-            let run = self.clone();
+        let mut migrated = Vec::with_capacity(members.len());
+        for member in members {
             let here = *member.name() == place.host;
-            async move {
-                if here {
-                    run.one(Phase::Migrate, member).await
-                } else {
-                    member
-                }
-            }
-        })
-        .await
+            migrated.push(if here {
+                self.one(Phase::Migrate, member).await
+            } else {
+                member
+            });
+        }
+        migrated
     }
 
     async fn one(&self, phase: Phase, mut member: Member) -> Member {
         match phase {
             Phase::Connect => self.connect(&mut member).await,
-            Phase::Return if member.was_switched() && member.link.is_some() => {
-                self.send_back(&mut member).await;
-            }
-            Phase::Return => {}
-            _ if !member.is_active() => {}
-            Phase::Lock => self.lock(&mut member).await,
+            _ if !member.is_active() => return member,
+            Phase::Lock => self.lock_one(&mut member).await,
             Phase::Preflight => self.preflight(&mut member).await,
             Phase::Stage => self.stage_one(&mut member).await,
             Phase::Migrate => self.migrate_one(&mut member).await,
             Phase::Switch => self.switch(&mut member).await,
+            Phase::Return if member.progress != Progress::Switched => return member,
+            Phase::Return => self.send_back(&mut member).await,
         }
-        if !member.has_failed() {
+        if member.is_active() {
             let (host, what) = (member.name().clone(), HostEvent::PhaseDone { phase });
             self.job.reach.report.event(RunEvent::Host { host, what });
         }
@@ -126,17 +159,20 @@ impl Run {
     async fn connect(&self, member: &mut Member) {
         match HostLink::open(&self.job.reach, &member.host).await {
             Ok(link) => member.link = Some(link),
-            Err(error) => member.unreachable(&error),
+            Err(error) => member.lost(&error, self.nothing_at_stake()),
         }
     }
 
-    async fn lock(&self, member: &mut Member) {
+    async fn lock_one(&self, member: &mut Member) {
         let order = Order::Lock {
             environment: self.job.plan.environment.clone(),
             app: self.job.plan.app.clone(),
             verb: self.job.verb.to_owned(),
         };
-        match self.order(member, order, None, false).await {
+        match self
+            .order(member, order, None, self.nothing_at_stake())
+            .await
+        {
             None | Some(Reply::Locked) => {}
             Some(other) => member.ended_by(other),
         }
@@ -162,10 +198,13 @@ impl Run {
             domain: self.job.plan.domain.clone(),
             release,
         };
-        match self.order(member, order, None, false).await {
+        match self
+            .order(member, order, None, self.nothing_at_stake())
+            .await
+        {
             None => {}
             Some(Reply::Preflight { problems, live, .. }) => {
-                member.live = live;
+                member.found(live);
                 for problem in &problems {
                     let (host, what) = (member.name().clone(), HostEvent::Problem(problem.clone()));
                     self.job.reach.report.event(RunEvent::Host { host, what });
@@ -185,7 +224,7 @@ impl Run {
             None => {
                 let app = Some(self.job.plan.app.clone());
                 match self
-                    .order(member, Order::Status { app }, None, false)
+                    .order(member, Order::Status { app }, None, self.nothing_at_stake())
                     .await?
                 {
                     Reply::Status { apps } => apps
@@ -200,7 +239,7 @@ impl Run {
             }
         };
         if back_to.is_none() {
-            member.refused(&[longshore_shared::wire::v1::Problem {
+            member.refused(&[Problem {
                 what: format!("no release of {} served here before", self.job.plan.app),
                 next: format!(
                     "See what the hosts keep: longshore releases {}",
@@ -219,7 +258,10 @@ impl Run {
         let order = Order::Stage {
             release: release.signed().clone(),
         };
-        match self.order(member, order, Some(release), false).await {
+        match self
+            .order(member, order, Some(release), self.nothing_at_stake())
+            .await
+        {
             None => {}
             // After a restart the agent tells of every operation that was done as of a switch.
             Some(Reply::Staged { .. } | Reply::Switched(_)) => member.progress = Progress::Staged,
@@ -233,7 +275,12 @@ impl Run {
         };
         let app = self.job.plan.app.clone();
         match self
-            .order(member, Order::Migrate { app, version }, None, false)
+            .order(
+                member,
+                Order::Migrate { app, version },
+                None,
+                Stakes::Migration,
+            )
             .await
         {
             None | Some(Reply::Migrated { .. } | Reply::Switched(_)) => {}
@@ -242,36 +289,24 @@ impl Run {
     }
 
     async fn switch(&self, member: &mut Member) {
-        let version = match &self.job.goal {
-            Goal::Back(_) => member.back_to.clone(),
-            goal => goal.version(),
+        let Some(version) = self.version_for(member) else {
+            return;
         };
-        let Some(version) = version else { return };
         let order = Order::Switch {
             app: self.job.plan.app.clone(),
             version,
             why: self.job.goal.reason(),
         };
-        match self.order(member, order, None, true).await {
+        match self.order(member, order, None, Stakes::Traffic).await {
             None => {}
-            Some(Reply::Switched(switched)) => {
-                member.progress = Progress::Switched {
-                    version: switched.version,
-                    previous: switched.previous,
-                    unchanged: switched.unchanged,
-                    remarks: switched.remarks,
-                };
-            }
+            Some(Reply::Switched(switched)) => member.switched(switched),
             Some(other) => member.ended_by(other),
         }
     }
 
     /// Another host failed: back to what served before. Nobody may interrupt this.
     async fn send_back(&self, member: &mut Member) {
-        let Progress::Switched { previous, .. } = &member.progress else {
-            return;
-        };
-        let Some(version) = previous.clone() else {
+        let Some(version) = member.before.version().cloned() else {
             member.stuck(HostFailure {
                 what: "nothing served here before, so there is nothing to go back to".to_owned(),
                 ..HostFailure::default()
@@ -287,14 +322,18 @@ impl Run {
             return;
         };
         match link.order(order, None, &Interrupts::never()).await {
-            Ok(Reply::Switched(back)) => {
-                member.progress = Progress::Returned {
-                    version: back.version,
-                };
-            }
-            Ok(Reply::Failed(failed)) => member.stuck(super::member::of_failed(failed)),
+            Ok(Reply::Switched(back)) => member.returned(back.version),
+            Ok(Reply::Failed(failed)) => member.stuck(HostFailure::of_failed(failed)),
+            Ok(Reply::Refused { problems }) => member.stuck(HostFailure::of_problems(&problems)),
             Ok(other) => member.ended_by(other),
-            Err(error) => member.lost(&error, true),
+            Err(error) => member.lost(&error, Stakes::Traffic),
+        }
+    }
+
+    /// Before traffic moves, a host that is lost is a host that cannot be reached.
+    fn nothing_at_stake(&self) -> Stakes {
+        Stakes::Nothing {
+            skip_offline: self.job.skip_offline,
         }
     }
 
@@ -304,18 +343,13 @@ impl Run {
         member: &mut Member,
         order: Order,
         release: Option<&Arc<Release>>,
-        moving: bool,
+        stakes: Stakes,
     ) -> Option<Reply> {
         let link = member.link.as_mut()?;
         match link.order(order, release, self.interrupts()).await {
             Ok(reply) => Some(reply),
-            // Before traffic moves, a host that is lost is a host that cannot be reached.
-            Err(error) if !moving && self.job.skip_offline => {
-                member.unreachable(&error);
-                None
-            }
             Err(error) => {
-                member.lost(&error, moving);
+                member.lost(&error, stakes);
                 None
             }
         }

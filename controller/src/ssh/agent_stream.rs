@@ -65,7 +65,7 @@ impl AgentGone {
     pub fn hints(&self) -> Vec<String> {
         match self {
             AgentGone::NoAgent => {
-                vec!["Bootstrap the host first, which installs the agent.".to_owned()]
+                vec!["Install the agent on it, or correct the address in the inventory.".to_owned()]
             }
             AgentGone::SocketDenied { .. } => vec![
                 "Put the user into the group `longshore` on the host: usermod -aG longshore USER"

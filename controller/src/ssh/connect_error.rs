@@ -94,6 +94,26 @@ impl ConnectError {
         }
     }
 
+    /// Whether somebody said no: the host to the person, or we to what the host shows.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            ConnectError::Target(_)
+            | ConnectError::HostKey(_)
+            | ConnectError::Authentication { .. }
+            | ConnectError::Handshake {
+                source: HandshakeError::NotStrict,
+                ..
+            } => true,
+            ConnectError::Jump { source, .. } => source.is_refusal(),
+            ConnectError::Resolve { .. }
+            | ConnectError::Refused { .. }
+            | ConnectError::Unreachable { .. }
+            | ConnectError::TimedOut { .. }
+            | ConnectError::Handshake { .. }
+            | ConnectError::BeyondJump { .. } => false,
+        }
+    }
+
     pub fn hints(&self) -> Vec<String> {
         match self {
             ConnectError::HostKey(error) => error.hints(),

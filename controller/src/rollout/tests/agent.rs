@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use longshore_shared::name::{EnvironmentName, HostName};
 use longshore_shared::wire::codec::{Decoder, Frame, MAGIC};
-use longshore_shared::wire::v1::{
+use longshore_shared::wire::latest::{
     AppStatus, Failed, FromAgent, Hello, Order, PROTOCOL, Problem, Reply, SwitchReason, Switched,
     ToAgent,
 };
@@ -23,6 +23,8 @@ pub(super) enum Trouble {
     SwitchFails,
     SwitchRefused,
     ReturnFails,
+    LineBreaksInPreflight,
+    LineBreaksInMigration,
     /// The line breaks in the middle of the switch; the work goes on.
     LineBreaks,
     /// The switch waits until it is cancelled.
@@ -80,6 +82,7 @@ impl PlayedAgent {
                         waiting_for_cancel = false;
                         vec![failed("cancelled", self.live(), true)]
                     }
+                    ToAgent::Order(order) if self.breaks_at(&order) => return,
                     ToAgent::Order(order) => self.answer(&order),
                     _ => vec![],
                 };
@@ -101,6 +104,14 @@ impl PlayedAgent {
                 Ok(0) | Err(_) => return,
                 Ok(read) => decoder.feed(&buffer[..read]),
             }
+        }
+    }
+
+    fn breaks_at(&self, order: &Order) -> bool {
+        match order {
+            Order::Preflight { .. } => self.trouble == Trouble::LineBreaksInPreflight,
+            Order::Migrate { .. } => self.trouble == Trouble::LineBreaksInMigration,
+            _ => false,
         }
     }
 

@@ -129,6 +129,10 @@ fn surroundings(folder: &tempfile::TempDir, key: &PrivateKey) -> Surroundings {
     }
 }
 
+fn serving(major: u64) -> Serving {
+    Serving::Version(Version::new(major, 0, 0))
+}
+
 fn outcomes(end: &RunEnd) -> Vec<Outcome> {
     end.hosts.iter().map(|host| host.outcome).collect()
 }
@@ -143,7 +147,7 @@ async fn all_hosts_switch_and_the_first_one_migrates() {
     assert_eq!(fleet.live(), ["2.0.0"; 3]);
     assert_eq!(fleet.orders(0), ["lock", "preflight", "migrate", "switch"]);
     assert_eq!(fleet.orders(1), ["lock", "preflight", "switch"]);
-    assert_eq!(end.hosts[0].previous, Some(Version::new(1, 0, 0)));
+    assert_eq!(end.hosts[0].before, serving(1));
     let again = fleet.deploy().await;
     assert_eq!(
         (again.exit, outcomes(&again)),
@@ -162,7 +166,7 @@ async fn when_one_host_fails_the_others_go_back() {
     assert_eq!(fleet.live(), ["1.0.0"; 3]);
     let failure = end.hosts[1].failure.as_ref().unwrap();
     assert_eq!(failure.log, ["ImportError"]);
-    assert_eq!(end.hosts[1].version, Some(Version::new(1, 0, 0)));
+    assert_eq!(end.hosts[1].serves, serving(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +188,7 @@ async fn a_host_that_cannot_go_back_makes_the_fleet_mixed_and_says_so() {
         (end.exit, outcomes(&end)),
         (Exit::Mixed, vec![Switched, Failed])
     );
-    assert_eq!(end.hosts[0].version, Some(Version::new(2, 0, 0)));
+    assert_eq!(end.hosts[0].serves, serving(2));
     assert!(end.hosts[0].failure.is_some());
 }
 
@@ -215,8 +219,56 @@ async fn skip_offline_goes_on_with_those_that_answer() {
     let end = roll_out(job).await;
     assert_eq!(
         (end.exit, outcomes(&end)),
-        (Exit::Done, vec![Switched, Unreachable])
+        (Exit::Done, vec![Switched, Skipped])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_not_what_it_should_be_is_never_left_out() {
+    let fleet = Fleet::with(&[Trouble::None, Trouble::OtherEnvironment]).await;
+    let mut job = fleet.job(Goal::Kept(Version::new(2, 0, 0)));
+    job.skip_offline = true;
+    let end = roll_out(job).await;
+    assert_eq!(
+        (end.exit, outcomes(&end)),
+        (Exit::Refused, vec![Skipped, Refused])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_breaks_before_traffic_moves_is_no_mixed_fleet() {
+    for (skip_offline, broken, outcomes_then, exit) in [
+        (
+            false,
+            Trouble::LineBreaksInPreflight,
+            [Skipped, Unreachable],
+            Exit::Failed,
+        ),
+        (
+            true,
+            Trouble::LineBreaksInPreflight,
+            [Switched, Skipped],
+            Exit::Done,
+        ),
+        // Whether it has migrated is not known: nobody may go on.
+        (
+            true,
+            Trouble::LineBreaksInMigration,
+            [Failed, Skipped],
+            Exit::Failed,
+        ),
+    ] {
+        let troubles = if broken == Trouble::LineBreaksInMigration {
+            [broken, Trouble::None]
+        } else {
+            [Trouble::None, broken]
+        };
+        let fleet = Fleet::with(&troubles).await;
+        let mut job = fleet.job(Goal::Kept(Version::new(2, 0, 0)));
+        job.skip_offline = skip_offline;
+        let end = roll_out(job).await;
+        assert_eq!((end.exit, outcomes(&end)), (exit, outcomes_then.to_vec()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,6 +306,8 @@ async fn a_lock_that_is_held_and_a_foreign_host_refuse() {
         (end.exit, outcomes(&end)),
         (Exit::Refused, vec![Refused, Skipped])
     );
+    // Who else begins now must find the other hosts free.
+    assert_eq!(fleet.orders(1), ["preflight"]);
     let fleet = Fleet::with(&[Trouble::OtherEnvironment, Trouble::None]).await;
     let end = fleet.deploy().await;
     assert_eq!(
