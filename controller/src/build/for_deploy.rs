@@ -1,7 +1,6 @@
-//! The release that a deployment is about: opened, and built and signed first where there is none.
+//! The release that a deployment is about: read, and built and signed first where there is none.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use longshore_shared::name::AppName;
@@ -10,7 +9,7 @@ use thiserror::Error;
 
 use super::git::{Commit, GitError, Repository};
 use super::{BuildError, BuildEvent, BuildRequest, build_commit, dist};
-use crate::release::{OpenError, Release, Wanted, find};
+use crate::release::{OpenError, SignedRelease, Wanted, find};
 use crate::ssh::AskPassphrase;
 
 /// What the person named.
@@ -40,7 +39,7 @@ pub struct ForDeploy<'a> {
 /// A release that can be shipped.
 #[derive(Debug)]
 pub struct Resolved {
-    pub release: Arc<Release>,
+    pub release: SignedRelease,
     /// Where the repository at hand knows it.
     pub commit: Option<Commit>,
     /// Whether it was built just now.
@@ -76,10 +75,10 @@ pub enum ResolveError {
 }
 
 impl ForDeploy<'_> {
-    /// Finds or makes the release, and opens it. Blocks; a build can take minutes.
+    /// Finds or makes the release, and checks its signature. Blocks; a build can take minutes.
     pub fn resolve(self, on_event: &mut dyn FnMut(BuildEvent)) -> Result<Resolved, ResolveError> {
         let resolved = match &self.which {
-            WhichRelease::File(path) => self.opened(path, None, false)?,
+            WhichRelease::File(path) => self.read(path, None, false)?,
             WhichRelease::Version(version) => {
                 let repository = Repository::find(self.folder)?;
                 let dist = dist(&repository);
@@ -90,7 +89,7 @@ impl ForDeploy<'_> {
                         dist: dist.clone(),
                     }
                 })?;
-                self.opened(&files.tarball, None, false)?
+                self.read(&files.tarball, None, false)?
             }
             WhichRelease::Ref(name) => {
                 let repository = Repository::find(self.folder)?;
@@ -126,7 +125,7 @@ impl ForDeploy<'_> {
     ) -> Result<Resolved, ResolveError> {
         let there = find(&dist(repository), self.app, Wanted::Commit(&commit.hash));
         if let Some(files) = there {
-            return self.opened(&files.tarball, Some(commit), false);
+            return self.read(&files.tarball, Some(commit), false);
         }
         let request = BuildRequest {
             folder: self.folder,
@@ -137,23 +136,23 @@ impl ForDeploy<'_> {
             person: self.person,
         };
         let built = build_commit(repository, commit, true, &request, on_event)?;
-        self.opened(&built.files.tarball, Some(built.commit), true)
+        self.read(&built.files.tarball, Some(built.commit), true)
     }
 
-    fn opened(
+    fn read(
         &self,
         path: &Path,
         commit: Option<Commit>,
         built: bool,
     ) -> Result<Resolved, ResolveError> {
-        let release = Release::open(path)?;
+        let release = SignedRelease::read(path)?;
         // A release file may well come from a repository that is not here.
         let commit = commit.or_else(|| {
             let repository = Repository::find(self.folder).ok()?;
             repository.commit(&release.manifest().commit).ok()
         });
         Ok(Resolved {
-            release: Arc::new(release),
+            release,
             commit,
             built,
         })

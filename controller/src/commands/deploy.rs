@@ -15,7 +15,7 @@ use crate::error::CommandError;
 use crate::exit_code::Exit;
 use crate::inventory::EnvironmentApp;
 use crate::plan::Plan;
-use crate::rollout::Goal;
+use crate::rollout::{Goal, Shipment};
 use crate::terminal_text::one_line;
 
 /// Deploy a release to an environment without dropping a request
@@ -103,7 +103,7 @@ async fn goal(
     match (resolved, &args.version) {
         (Ok(resolved), _) => {
             announce(&resolved, context);
-            Ok(Goal::Ship(resolved.release))
+            Ok(Goal::Ship(Shipment::open(resolved.release)))
         }
         // What is not here may still be on the hosts; their preflight says when it is not.
         (Err(ResolveError::NoVersion { .. } | ResolveError::Git(_)), Some(version)) => {

@@ -1,6 +1,6 @@
 //! A release that was built and signed, opened for shipping.
 //!
-//! A value of [`Release`] has been checked from end to end: the signature fits the manifest, the
+//! A [`SignedRelease`] fits its signature; its tarball is not looked at yet. A value of [`Release`] has been checked from end to end: the signature fits the manifest, the
 //! tarball and the tar inside are the signed bytes, and the tree that its entries make is the
 //! signed tree. Who may sign is for each host to say.
 
@@ -82,20 +82,19 @@ pub enum OpenError {
     },
 }
 
-/// A checked release. Share it in an [`Arc`]; its methods block, so call them where that is fine.
-#[derive(Debug)]
-pub struct Release {
+/// A release whose manifest and signature are checked, and whose tarball is not yet. Reading one is
+/// quick, so that hosts can be asked about it while the tarball is still being checked.
+#[derive(Debug, Clone)]
+pub struct SignedRelease {
     files: ReleaseFiles,
     manifest: Manifest,
     signed: SignedManifest,
     fingerprint: String,
-    store: contents::Store,
-    tree_zst: OnceLock<Arc<[u8]>>,
 }
 
-impl Release {
-    /// Opens the release that `path` is a file of, and checks all of it.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
+impl SignedRelease {
+    /// Reads the release that `path` is a file of. Its tarball has to be there.
+    pub fn read(path: &Path) -> Result<Self, OpenError> {
         let files = ReleaseFiles::of(path).ok_or_else(|| OpenError::Name(path.to_owned()))?;
         let read = |path: &Path, most| {
             files::read_bounded(path, most).map_err(|source| OpenError::Read {
@@ -116,15 +115,30 @@ impl Release {
         })?;
         let signature = read(&files.signature, LONGEST_SIGNATURE)?;
         let (signed, fingerprint) = check_signature(&files, text, signature)?;
-        let tarball = &files.tarball;
-        let tar = plain_tar::spool(tarball, &manifest).map_err(|source| OpenError::Tarball {
-            path: tarball.clone(),
+        std::fs::File::open(&files.tarball).map_err(|source| OpenError::Read {
+            path: files.tarball.clone(),
             source,
         })?;
+        Ok(Self {
+            files,
+            manifest,
+            signed,
+            fingerprint,
+        })
+    }
+
+    /// Checks the tarball, all of it. Blocks for as long as that takes.
+    pub fn open(self) -> Result<Release, OpenError> {
+        let tarball = &self.files.tarball;
+        let tar =
+            plain_tar::spool(tarball, &self.manifest).map_err(|source| OpenError::Tarball {
+                path: tarball.clone(),
+                source,
+            })?;
         let whole = Section {
             file: &tar,
             at: 0,
-            left: manifest.tar.size,
+            left: self.manifest.tar.size,
         };
         let listing = tar_reader::read(io::BufReader::with_capacity(128 * 1024, whole)).map_err(
             |source| OpenError::Tar {
@@ -136,13 +150,10 @@ impl Release {
             path: tarball.clone(),
             source: error.into(),
         })?;
-        check_tree(tarball, &manifest, &listing.tree)?;
-        Ok(Self {
+        check_tree(tarball, &self.manifest, &listing.tree)?;
+        Ok(Release {
             store: contents::Store::new(tar, listing, tarball),
-            files,
-            manifest,
-            signed,
-            fingerprint,
+            signed: self,
             tree_zst: OnceLock::new(),
         })
     }
@@ -165,6 +176,26 @@ impl Release {
     /// Where the release lies.
     pub fn files(&self) -> &ReleaseFiles {
         &self.files
+    }
+}
+
+/// A checked release. Share it in an [`Arc`]; its methods block, so call them where that is fine.
+#[derive(Debug)]
+pub struct Release {
+    signed: SignedRelease,
+    store: contents::Store,
+    tree_zst: OnceLock<Arc<[u8]>>,
+}
+
+impl Release {
+    /// Opens the release that `path` is a file of, and checks all of it.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        SignedRelease::read(path)?.open()
+    }
+
+    /// What was signed.
+    pub fn manifest(&self) -> &Manifest {
+        self.signed.manifest()
     }
 
     /// The list that a host rebuilds the release from.

@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::interrupt::Interrupts;
 use super::outcome::{HostFailure, Outcome};
 use super::payload;
+use super::shipment::Shipment;
 use crate::agent_client::{AgentClient, ClientError, Expected, Heard};
 use crate::event::{HostEvent, Report, RunEvent};
 use crate::inventory::Host;
-use crate::release::Release;
 use crate::ssh::{
     AgentGone, AgentStream, ConnectError, Ending, Keyring, OpenError, Session, Surroundings, Target,
 };
@@ -100,7 +100,7 @@ impl HostLink {
     pub(crate) async fn order(
         &mut self,
         order: Order,
-        release: Option<&Arc<Release>>,
+        shipment: Option<&Shipment>,
         interrupts: &Interrupts,
     ) -> Result<Reply, LinkError> {
         if self.lock_lost
@@ -113,7 +113,7 @@ impl HostLink {
             self.lock_lost = false;
         }
         let lock = matches!(order, Order::Lock { .. }).then(|| order.clone());
-        let reply = self.follow(order, release, interrupts).await?;
+        let reply = self.follow(order, shipment, interrupts).await?;
         if reply == Reply::Locked {
             self.lock = lock;
         }
@@ -123,7 +123,7 @@ impl HostLink {
     async fn follow(
         &mut self,
         order: Order,
-        release: Option<&Arc<Release>>,
+        shipment: Option<&Shipment>,
         interrupts: &Interrupts,
     ) -> Result<Reply, LinkError> {
         let mut operation = None;
@@ -156,7 +156,7 @@ impl HostLink {
                     continue;
                 }
                 Ok(Heard::Ask(ask)) => {
-                    let Some(release) = release else {
+                    let Some(shipment) = shipment else {
                         return Err(ClientError::UnknownAnswer.into());
                     };
                     let (report, host) =
@@ -164,7 +164,7 @@ impl HostLink {
                     let mut sent = 0;
                     let answered = self
                         .client
-                        .answer(payload::chunks(Arc::clone(release), ask), |bytes| {
+                        .answer(payload::chunks(shipment.clone(), ask), |bytes| {
                             sent += bytes;
                             let what = HostEvent::Sending { sent };
                             report.event(RunEvent::Host {
@@ -281,17 +281,9 @@ impl LinkError {
     }
 
     pub(crate) fn failure(&self) -> HostFailure {
-        let mut causes = Vec::new();
-        let mut next = std::error::Error::source(self);
-        while let Some(cause) = next {
-            causes.push(cause.to_string());
-            next = cause.source();
-        }
         HostFailure {
-            what: self.to_string(),
-            causes,
             hints: self.hints(),
-            ..HostFailure::default()
+            ..HostFailure::of_error(self)
         }
     }
 

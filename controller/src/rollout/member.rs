@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use longshore_shared::name::HostName;
-use longshore_shared::wire::latest::{Problem, Reply, Switched};
+use longshore_shared::wire::latest::{Reply, Switched};
 use semver::Version;
 
 use super::link::{HostLink, LinkError};
@@ -17,6 +17,8 @@ pub(super) struct Member {
     pub(super) before: Serving,
     /// What serves now.
     serves: Serving,
+    /// Whether the release that is brought along is there already.
+    pub(super) holds_release: bool,
     /// Where a rollback of this host goes.
     pub(super) back_to: Option<Version>,
     begun: Instant,
@@ -53,6 +55,7 @@ impl Member {
             link: None,
             before: Serving::NotKnown,
             serves: Serving::NotKnown,
+            holds_release: false,
             back_to: None,
             begun: Instant::now(),
             ended: None,
@@ -135,14 +138,14 @@ impl Member {
         self.end(Outcome::Switched, Some(failure));
     }
 
-    pub(super) fn refused(&mut self, problems: &[Problem]) {
-        self.end(Outcome::Refused, Some(HostFailure::of_problems(problems)));
+    pub(super) fn refused(&mut self, failure: HostFailure) {
+        self.end(Outcome::Refused, Some(failure));
     }
 
     /// A reply that ends this host's part, because it is not the one that was hoped for.
     pub(super) fn ended_by(&mut self, reply: Reply) {
         match reply {
-            Reply::Refused { problems } => self.refused(&problems),
+            Reply::Refused { problems } => self.refused(HostFailure::of_problems(&problems)),
             Reply::Failed(failed) => {
                 if let Some(live) = &failed.live {
                     self.serves = Serving::Version(live.clone());

@@ -6,10 +6,10 @@ mod member;
 mod outcome;
 mod payload;
 mod phases;
+mod shipment;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use longshore_shared::wire::latest::SwitchReason;
@@ -21,15 +21,15 @@ pub use outcome::{HostFailure, HostResult, Outcome, RunEnd, Serving, exit_of};
 
 use crate::event::{Phase, RunEvent};
 use crate::plan::Plan;
-use crate::release::Release;
 use member::{Member, Progress};
 use phases::Run;
+pub(crate) use shipment::Shipment;
 
 /// What is to serve at the end.
 #[derive(Debug, Clone)]
 pub(crate) enum Goal {
     /// A release that is brought along.
-    Ship(Arc<Release>),
+    Ship(Shipment),
     /// A version that the hosts keep.
     Kept(Version),
     /// The version given, or else what served before, host by host.
@@ -49,7 +49,7 @@ pub(crate) struct Job {
 impl Goal {
     fn version(&self) -> Option<Version> {
         match self {
-            Goal::Ship(release) => Some(release.manifest().version.clone()),
+            Goal::Ship(shipment) => Some(shipment.signed().manifest().version.clone()),
             Goal::Kept(version) => Some(version.clone()),
             Goal::Back(version) => version.clone(),
         }

@@ -1,5 +1,7 @@
 //! How a rollout ended, host by host, and what that means for the whole. Pure.
 
+use std::error::Error;
+
 use longshore_shared::name::HostName;
 use longshore_shared::wire::latest::{Failed, Problem};
 use semver::Version;
@@ -99,6 +101,21 @@ pub struct HostFailure {
 }
 
 impl HostFailure {
+    /// An error with all that caused it.
+    pub fn of_error(error: &dyn Error) -> Self {
+        let mut causes = Vec::new();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        HostFailure {
+            what: error.to_string(),
+            causes,
+            ..HostFailure::default()
+        }
+    }
+
     pub fn of_failed(failed: Failed) -> Self {
         let next = Some(failed.next).filter(|next| !next.is_empty());
         HostFailure {

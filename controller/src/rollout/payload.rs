@@ -7,6 +7,7 @@ use longshore_shared::wire::codec::CHUNK;
 use longshore_shared::wire::latest::Ask;
 use tokio::sync::mpsc;
 
+use super::shipment::Shipment;
 use crate::agent_client::Chunks;
 use crate::release::Release;
 
@@ -14,15 +15,27 @@ use crate::release::Release;
 const READ_AHEAD: usize = 4;
 
 /// The answer to `ask`, in frame-sized chunks.
-pub(super) fn chunks(release: Arc<Release>, ask: Ask) -> Chunks {
+pub(super) fn chunks(shipment: Shipment, ask: Ask) -> Chunks {
     let (sender, chunks) = mpsc::channel(READ_AHEAD);
+    tokio::spawn(async move {
+        match shipment.release().await {
+            Ok(release) => send(release, ask, sender),
+            Err(failure) => {
+                let error = io::Error::other(failure.in_one_line());
+                drop(sender.send(Err(error)).await);
+            }
+        }
+    });
+    chunks
+}
+
+fn send(release: Arc<Release>, ask: Ask, sender: mpsc::Sender<io::Result<Vec<u8>>>) {
     tokio::task::spawn_blocking(move || {
         if let Err(error) = send_all(&release, &ask, &sender) {
             // A closed channel means that nobody waits for the data any more.
             drop(sender.blocking_send(Err(error)));
         }
     });
-    chunks
 }
 
 fn send_all(

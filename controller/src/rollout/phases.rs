@@ -9,10 +9,9 @@ use super::interrupt::Interrupts;
 use super::link::HostLink;
 use super::member::{Member, Progress, Stakes};
 use super::outcome::{HostFailure, HostResult, Outcome};
-use super::{Goal, Job};
+use super::{Goal, Job, Shipment};
 use crate::event::{Change, HostEvent, Phase, RunEvent};
 use crate::fleet;
-use crate::release::Release;
 
 /// A rollout under way. Cheap to clone: every host's task has one.
 #[derive(Clone)]
@@ -92,18 +91,28 @@ impl Run {
         }
     }
 
-    /// A rollback has nothing to bring along.
-    pub(super) async fn stage(&self, members: Vec<Member>) -> Vec<Member> {
-        match self.job.goal {
-            Goal::Ship(_) => self.phase(Phase::Stage, members).await,
-            Goal::Kept(_) | Goal::Back(_) => members,
+    /// A rollback has nothing to bring along, and neither has a release that all hosts hold: its
+    /// tarball here is not waited for.
+    pub(super) async fn stage(&self, mut members: Vec<Member>) -> Vec<Member> {
+        let Goal::Ship(shipment) = &self.job.goal else {
+            return members;
+        };
+        let mut active = members.iter_mut().filter(|member| member.is_active());
+        if active.any(|member| !member.holds_release)
+            && let Err(failure) = shipment.release().await
+        {
+            for member in members.iter_mut().filter(|member| member.is_active()) {
+                member.refused(failure.clone());
+            }
+            return members;
         }
+        self.phase(Phase::Stage, members).await
     }
 
     /// Once, on one host; a rollback undoes no migration.
     pub(super) async fn migrate(&self, members: Vec<Member>) -> Vec<Member> {
         let wanted = match &self.job.goal {
-            Goal::Ship(release) => !release.manifest().app_file.migrate.run.is_empty(),
+            Goal::Ship(shipment) => !shipment.signed().manifest().app_file.migrate.run.is_empty(),
             Goal::Kept(_) => true,
             Goal::Back(_) => false,
         };
@@ -180,8 +189,8 @@ impl Run {
 
     async fn preflight(&self, member: &mut Member) {
         let release = match &self.job.goal {
-            Goal::Ship(release) => Preflighted::Deploy {
-                release: release.signed().clone(),
+            Goal::Ship(shipment) => Preflighted::Deploy {
+                release: shipment.signed().signed().clone(),
             },
             Goal::Kept(version) => Preflighted::Rollback {
                 version: version.clone(),
@@ -203,14 +212,19 @@ impl Run {
             .await
         {
             None => {}
-            Some(Reply::Preflight { problems, live, .. }) => {
+            Some(Reply::Preflight {
+                problems,
+                staged,
+                live,
+            }) => {
                 member.found(live);
+                member.holds_release = staged;
                 for problem in &problems {
                     let (host, what) = (member.name().clone(), HostEvent::Problem(problem.clone()));
                     self.job.reach.report.event(RunEvent::Host { host, what });
                 }
                 if !problems.is_empty() {
-                    member.refused(&problems);
+                    member.refused(HostFailure::of_problems(&problems));
                 }
             }
             Some(other) => member.ended_by(other),
@@ -239,27 +253,27 @@ impl Run {
             }
         };
         if back_to.is_none() {
-            member.refused(&[Problem {
+            member.refused(HostFailure::of_problems(&[Problem {
                 what: format!("no release of {} served here before", self.job.plan.app),
                 next: format!(
                     "See what the hosts keep: longshore releases {}",
                     self.job.plan.environment
                 ),
-            }]);
+            }]));
         }
         member.back_to.clone_from(&back_to);
         back_to
     }
 
     async fn stage_one(&self, member: &mut Member) {
-        let Goal::Ship(release) = &self.job.goal else {
+        let Goal::Ship(shipment) = &self.job.goal else {
             return;
         };
         let order = Order::Stage {
-            release: release.signed().clone(),
+            release: shipment.signed().signed().clone(),
         };
         match self
-            .order(member, order, Some(release), self.nothing_at_stake())
+            .order(member, order, Some(shipment), self.nothing_at_stake())
             .await
         {
             None => {}
@@ -342,11 +356,11 @@ impl Run {
         &self,
         member: &mut Member,
         order: Order,
-        release: Option<&Arc<Release>>,
+        shipment: Option<&Shipment>,
         stakes: Stakes,
     ) -> Option<Reply> {
         let link = member.link.as_mut()?;
-        match link.order(order, release, self.interrupts()).await {
+        match link.order(order, shipment, self.interrupts()).await {
             Ok(reply) => Some(reply),
             Err(error) => {
                 member.lost(&error, stakes);

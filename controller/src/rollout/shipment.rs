@@ -1,0 +1,54 @@
+//! The release that a rollout brings along: its manifest at once, its contents when they are
+//! checked. Hosts are connected and asked meanwhile.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::outcome::HostFailure;
+use crate::release::{OpenError, Release, SignedRelease};
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Shipment {
+    signed: Arc<SignedRelease>,
+    opened: watch::Receiver<Option<Result<Arc<Release>, HostFailure>>>,
+}
+
+impl Shipment {
+    /// Begins to check the tarball.
+    pub(crate) fn open(signed: SignedRelease) -> Self {
+        let signed = Arc::new(signed);
+        let (done, opened) = watch::channel(None);
+        let all = SignedRelease::clone(&signed);
+        tokio::task::spawn_blocking(move || {
+            let opened = all.open().map(Arc::new);
+            done.send_replace(Some(opened.map_err(|error| refusal(&error))));
+        });
+        Shipment { signed, opened }
+    }
+
+    pub(crate) fn signed(&self) -> &SignedRelease {
+        &self.signed
+    }
+
+    /// Waits until the tarball is checked.
+    pub(crate) async fn release(&self) -> Result<Arc<Release>, HostFailure> {
+        let mut opened = self.opened.clone();
+        let opened = opened.wait_for(Option::is_some).await;
+        match opened.as_deref() {
+            Ok(Some(opened)) => opened.clone(),
+            Ok(None) | Err(_) => Err(HostFailure {
+                what: "reading the release broke off".to_owned(),
+                ..HostFailure::default()
+            }),
+        }
+    }
+}
+
+fn refusal(error: &OpenError) -> HostFailure {
+    HostFailure {
+        hints: vec!["Fetch the release again, or build it: longshore build".to_owned()],
+        ..HostFailure::of_error(error)
+    }
+}
