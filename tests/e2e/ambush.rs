@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -71,21 +72,26 @@ impl Ambush {
 }
 
 fn watch(said: BufReader<ChildStderr>, agent: Pid, at: usize) -> usize {
-    let mut writes = 0;
-    for line in said.lines().map_while(std::result::Result::ok) {
-        if line.contains("fsync(") {
-            writes += 1;
+    let (seen, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // A stop takes effect a moment after it is told, so going on is said again and again.
+            while !ended.load(Ordering::SeqCst) {
+                if seen.load(Ordering::SeqCst) != at {
+                    let _ended_already = kill_process(agent, Signal::CONT);
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+        });
+        for line in said.lines().map_while(std::result::Result::ok) {
             // What is durable now is this write; the step behind it has not begun.
-            if writes == at {
+            if line.contains("fsync(") && seen.fetch_add(1, Ordering::SeqCst) + 1 == at {
                 let _ended_already = kill_process(agent, Signal::KILL);
             }
         }
-        // Each stop is told after the write, and may be told by every thread.
-        if writes != at {
-            let _ended_already = kill_process(agent, Signal::CONT);
-        }
-    }
-    writes
+        ended.store(true, Ordering::SeqCst);
+    });
+    seen.into_inner()
 }
 
 /// The agent's number on this machine.
