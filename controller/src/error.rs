@@ -18,8 +18,6 @@ pub enum ErrorKind {
     Configuration,
     /// Something failed on the way; every host serves what it served before.
     Failed,
-    /// Something failed and hosts now serve different releases.
-    Mixed,
     /// A host or a rule said no before anything was changed.
     Refused,
     /// The person pressed Ctrl-C.
@@ -32,7 +30,6 @@ impl ErrorKind {
         match self {
             ErrorKind::Usage | ErrorKind::Configuration => Exit::Usage,
             ErrorKind::Failed => Exit::Failed,
-            ErrorKind::Mixed => Exit::Mixed,
             ErrorKind::Refused => Exit::Refused,
             ErrorKind::Interrupted => Exit::Interrupted,
         }
@@ -68,10 +65,6 @@ impl CommandError {
 
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Failed, message)
-    }
-
-    pub fn refused(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Refused, message)
     }
 
     #[must_use]
@@ -160,7 +153,6 @@ mod tests {
         assert_eq!(ErrorKind::Usage.exit(), Exit::Usage);
         assert_eq!(ErrorKind::Configuration.exit(), Exit::Usage);
         assert_eq!(ErrorKind::Failed.exit(), Exit::Failed);
-        assert_eq!(ErrorKind::Mixed.exit(), Exit::Mixed);
         assert_eq!(ErrorKind::Refused.exit(), Exit::Refused);
         assert_eq!(ErrorKind::Interrupted.exit(), Exit::Interrupted);
     }

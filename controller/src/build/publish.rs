@@ -122,14 +122,14 @@ fn same_release(
         source,
     };
     let path = &files.manifest;
-    match fs::read(path) {
+    match std::fs::read(path) {
         Ok(there) if there == manifest => {}
         Ok(_) => return Err(PublishError::Exists { path: path.clone() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(read(path, error)),
     }
     let path = &files.tarball;
-    let mut tarball = match fs::File::open(path) {
+    let mut tarball = match std::fs::File::open(path) {
         Ok(tarball) => tarball,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(read(path, error)),

@@ -53,6 +53,10 @@ pub(crate) async fn run(args: &ReleasesArgs, context: &Context) -> Result<Exit, 
             kept.places.join(", "),
         ]);
     }
+    if rows.len() == 1 && answers.exit == Exit::Done {
+        context.ui.answer("No host keeps a release yet.");
+        rows.clear();
+    }
     for line in columns(&rows) {
         context.ui.answer(&one_line(&line));
     }

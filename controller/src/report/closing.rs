@@ -30,6 +30,10 @@ pub(super) fn closing(end: &RunEnd) -> Vec<String> {
         .filter_map(|host| Some((&host.host, host.failure.as_ref()?)));
     lines.extend(failures(failed));
     lines.push(last_line(end));
+    let offline = |host: &HostResult| host.outcome == Outcome::Unreachable;
+    if end.exit == Exit::Failed && end.hosts.iter().any(offline) {
+        lines.push("To go on without the hosts that cannot be reached: --skip-offline".to_owned());
+    }
     if let Some(words) = match end.exit {
         Exit::Interrupted => Some("Run the same command again to go on; see with"),
         Exit::Mixed => Some("Look with"),

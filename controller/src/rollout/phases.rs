@@ -38,7 +38,8 @@ impl Run {
 
     /// Takes all hosts through one phase at once. Nothing new is begun after an interrupt.
     pub(super) async fn phase(&self, phase: Phase, members: Vec<Member>) -> Vec<Member> {
-        if self.interrupts().is_asked() && phase != Phase::Return {
+        let nobody = phase != Phase::Connect && !members.iter().any(Member::is_active);
+        if nobody || (self.interrupts().is_asked() && phase != Phase::Return) {
             return members;
         }
         self.job.reach.report.event(RunEvent::Phase(phase));
@@ -241,10 +242,14 @@ impl Run {
                     .order(member, Order::Status { app }, None, self.nothing_at_stake())
                     .await?
                 {
-                    Reply::Status { apps } => apps
-                        .into_iter()
-                        .find(|status| status.app == self.job.plan.app)
-                        .and_then(|status| status.previous),
+                    Reply::Status { apps } => {
+                        let mut apps = apps.into_iter();
+                        let status = apps.find(|status| status.app == self.job.plan.app);
+                        status.and_then(|status| {
+                            member.found(status.version);
+                            status.previous
+                        })
+                    }
                     other => {
                         member.ended_by(other);
                         return None;
@@ -254,7 +259,10 @@ impl Run {
         };
         if back_to.is_none() {
             member.refused(HostFailure::of_problems(&[Problem {
-                what: format!("no release of {} served here before", self.job.plan.app),
+                what: format!(
+                    "no good release of {} served here before the live one",
+                    self.job.plan.app
+                ),
                 next: format!(
                     "See what the hosts keep: longshore releases {}",
                     self.job.plan.environment

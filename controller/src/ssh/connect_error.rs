@@ -132,12 +132,13 @@ impl ConnectError {
                 hints.extend(notes.iter().cloned());
                 hints
             }
-            ConnectError::Target(_)
-            | ConnectError::Resolve { .. }
+            ConnectError::Resolve { .. }
             | ConnectError::Unreachable { .. }
             | ConnectError::TimedOut { .. }
-            | ConnectError::Handshake { .. }
-            | ConnectError::BeyondJump { .. } => Vec::new(),
+            | ConnectError::BeyondJump { .. } => {
+                vec!["Is the host up, and is its address in the inventory right?".to_owned()]
+            }
+            ConnectError::Target(_) | ConnectError::Handshake { .. } => Vec::new(),
         }
     }
 }

@@ -207,7 +207,8 @@ impl SigningKey {
 fn read(path: &Path) -> io::Result<String> {
     use io::Read as _;
     let mut text = String::new();
-    fs_err::File::open(path)?
+    // The error names the path itself.
+    std::fs::File::open(path)?
         .take(LARGEST_KEY as u64)
         .read_to_string(&mut text)?;
     Ok(text)
