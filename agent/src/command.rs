@@ -9,7 +9,7 @@ use thiserror::Error;
 /// How much of a program's output is kept.
 const LONGEST_OUTPUT: usize = 64 * 1024;
 /// The longest line that is passed on.
-const LONGEST_LINE: usize = 2000;
+const LONGEST_LINE: usize = 1000;
 
 /// Why a program of the host did not do its work.
 #[derive(Debug, Error)]
@@ -72,7 +72,9 @@ fn attempt<S: AsRef<OsStr>>(
         })?;
     let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
     said.push_str(&String::from_utf8_lossy(&output.stderr));
-    said.truncate(said.floor_char_boundary(LONGEST_OUTPUT));
+    // What matters is said last.
+    let surplus = said.len().saturating_sub(LONGEST_OUTPUT);
+    said.drain(..said.ceil_char_boundary(surplus));
     Ok((output.status.success(), output.status.to_string(), said))
 }
 

@@ -20,5 +20,6 @@ mod preflight;
 mod recovery;
 mod server;
 mod status;
+mod trash;
 
 pub use cli::main_impl;

@@ -1,14 +1,16 @@
 //! The one place that makes symlinks: always at a temporary name, renamed over, and made durable.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// Points `link` at `target` in one step: whoever looks sees the old one or the new one.
 pub(crate) fn replace(link: &Path, target: &Path) -> io::Result<()> {
-    if fs_err::read_link(link).is_ok_and(|present| present == target) {
-        return Ok(());
-    }
     let folder = folder_of(link);
+    if fs_err::read_link(link).is_ok_and(|present| present == target) {
+        // It may have been made by a run that was stopped before it was durable.
+        return sync_folder(folder);
+    }
     let mut fresh = link.as_os_str().to_owned();
     fresh.push(".new");
     let fresh = PathBuf::from(fresh);
@@ -16,14 +18,27 @@ pub(crate) fn replace(link: &Path, target: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    fs_err::os::unix::fs::symlink(target, &fresh)?;
+    make_in_private(&fresh, target)?;
     fs_err::rename(&fresh, link)?;
     sync_folder(folder)
 }
 
 /// Makes a link in a folder that nobody else reaches yet, and that is made durable as a whole.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the place that makes symlinks"
+)]
 pub(crate) fn make_in_private(link: &Path, target: &Path) -> io::Result<()> {
     fs_err::os::unix::fs::symlink(target, link)
+}
+
+/// Makes a link with this name in a folder that is held open.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the place that makes symlinks"
+)]
+pub(crate) fn make_at(folder: &OwnedFd, name: &str, target: &Path) -> io::Result<()> {
+    Ok(rustix::fs::symlinkat(target, folder, name)?)
 }
 
 /// Takes `link` away where it is there.

@@ -30,6 +30,9 @@ struct Shared {
 pub(crate) enum Holder {
     Agent,
     Somebody(String),
+    /// May take over a lock whose holder has begun nothing: at three in the morning a laptop that
+    /// was closed must not be in the way.
+    Root(String),
 }
 
 #[derive(Debug)]
@@ -68,19 +71,12 @@ impl Locks {
         let (mut all, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(app) {
             Some(held) if held.by == by => held.wanted = true,
+            Some(held) if held.operations == 0 && matches!(holder, Holder::Root(_)) => {
+                *held = Held::new(by, holder);
+            }
             Some(held) => return Err(held.describe()),
             None => {
-                let since = Timestamp::now();
-                all.insert(
-                    app.clone(),
-                    Held {
-                        by,
-                        holder,
-                        since,
-                        wanted: true,
-                        operations: 0,
-                    },
-                );
+                all.insert(app.clone(), Held::new(by, holder));
             }
         }
         Ok(())
@@ -118,10 +114,20 @@ impl Locks {
 }
 
 impl Held {
+    fn new(by: Claimant, holder: Holder) -> Self {
+        Self {
+            by,
+            holder,
+            since: Timestamp::now(),
+            wanted: true,
+            operations: 0,
+        }
+    }
+
     fn describe(&self) -> String {
         let who = match &self.holder {
             Holder::Agent => "the agent, which stops the slot that was left",
-            Holder::Somebody(words) => words,
+            Holder::Somebody(words) | Holder::Root(words) => words,
         };
         format!("{who} since {:.0}", self.since)
     }
@@ -181,6 +187,20 @@ mod tests {
         assert!(locks.take(&app("a"), OTHER, ann()).is_err());
         drop(share);
         locks.take(&app("a"), OTHER, ann()).unwrap();
+    }
+
+    #[test]
+    fn root_takes_over_from_whoever_has_begun_nothing() {
+        let locks = Locks::default();
+        let root = || Holder::Root("rollback by root".to_owned());
+        locks.take(&app("a"), ONE, ann()).unwrap();
+        let share = locks.share(&app("a"), ONE).unwrap();
+        assert!(locks.take(&app("a"), OTHER, root()).is_err());
+        drop(share);
+        locks.take(&app("a"), OTHER, root()).unwrap();
+        assert!(locks.share(&app("a"), ONE).is_none());
+        locks.release(ONE, None);
+        assert!(locks.share(&app("a"), OTHER).is_some());
     }
 
     #[test]

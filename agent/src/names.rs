@@ -18,7 +18,7 @@ pub(crate) struct Person {
 
 /// The person with this user number.
 pub(crate) fn person(uid: u32) -> Option<Person> {
-    let line = lookup(PASSWD, "passwd", |fields| {
+    let line = lookup(PASSWD, "passwd", &uid.to_string(), |fields| {
         field(fields, 2) == Some(&uid.to_string())
     })?;
     let fields: Vec<&str> = line.split(':').collect();
@@ -40,7 +40,9 @@ pub(crate) fn person(uid: u32) -> Option<Person> {
 
 /// The number of the user with this name, and of their group.
 pub(crate) fn user(name: &str) -> Option<(u32, u32)> {
-    let line = lookup(PASSWD, "passwd", |fields| field(fields, 0) == Some(name))?;
+    let line = lookup(PASSWD, "passwd", name, |fields| {
+        field(fields, 0) == Some(name)
+    })?;
     let fields: Vec<&str> = line.split(':').collect();
     Some((
         field(&fields, 2)?.parse().ok()?,
@@ -50,7 +52,9 @@ pub(crate) fn user(name: &str) -> Option<(u32, u32)> {
 
 /// The number of the group with this name.
 pub(crate) fn group(name: &str) -> Option<u32> {
-    let line = lookup(GROUP, "group", |fields| field(fields, 0) == Some(name))?;
+    let line = lookup(GROUP, "group", name, |fields| {
+        field(fields, 0) == Some(name)
+    })?;
     line.split(':').nth(2)?.parse().ok()
 }
 
@@ -58,21 +62,24 @@ fn field<'a>(fields: &[&'a str], at: usize) -> Option<&'a str> {
     fields.get(at).copied()
 }
 
-fn lookup(file: &str, database: &str, wanted: impl Fn(&[&str]) -> bool) -> Option<String> {
+fn lookup(
+    file: &str,
+    database: &str,
+    key: &str,
+    wanted: impl Fn(&[&str]) -> bool,
+) -> Option<String> {
     let fits = |line: &String| wanted(&line.split(':').collect::<Vec<_>>());
+    // A directory service answers for one key, and rarely lists all that it knows.
+    let elsewhere = || output(Command::new("getent").args(["--", database, key]));
     lines(file)
         .into_iter()
         .find(fits)
-        .or_else(|| getent(database).into_iter().find(fits))
+        .or_else(|| elsewhere().into_iter().find(fits))
 }
 
 fn lines(file: &str) -> Vec<String> {
     let text = fs_err::read_to_string(Path::new(file)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
-}
-
-fn getent(database: &str) -> Vec<String> {
-    output(Command::new("getent").arg(database))
 }
 
 /// The groups that only a directory service knows of, in the form of `/etc/group`.

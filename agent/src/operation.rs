@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,12 +12,15 @@ use longshore_shared::wire::latest::{
     Event, Failed, FromAgent, Outcome, Problem, Reply, StepState,
 };
 
+use crate::activate::systemd;
 use crate::command::printable;
 use crate::events::EventLog;
 use crate::ledger::{Ledger, LedgerError, NewOperation};
+use crate::locks::Share;
+use crate::server::eprint_line;
 
 /// How many ended operations stay at hand for a controller that comes back.
-const MOST_ENDED: usize = 16;
+const MOST_ENDED: usize = 4;
 
 /// One operation that is running, or has just ended.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub(crate) struct Operation {
     ledger: Arc<Ledger>,
     log: EventLog,
     cancelled: AtomicBool,
+    unit: Mutex<Option<String>>,
 }
 
 /// Why an order is not carried out.
@@ -79,7 +84,8 @@ impl Trouble {
         self
     }
 
-    fn message(&self) -> String {
+    /// What went wrong, in one line.
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Refused(problems) => problems
                 .iter()
@@ -169,34 +175,55 @@ impl Operation {
         self.log.push(message);
     }
 
+    /// Asks the operation to stop: between two steps, or in the middle of a step of the app.
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
+        if let Some(unit) = self.unit().clone()
+            && let Err(error) = systemd::stop_soon(&unit)
+        {
+            eprint_line(&chain(&error));
+        }
+    }
+
+    /// Names the unit that a cancellation ends, while there is one.
+    pub(crate) fn set_unit(&self, unit: Option<String>) {
+        *self.unit() = unit;
+    }
+
+    fn unit(&self) -> MutexGuard<'_, Option<String>> {
+        self.unit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Writes down how it ended, and tells.
-    pub(crate) fn end(&self, result: Result<Reply, Trouble>) {
+    /// Does the work, and ends with what came of it; also where the agent itself is at fault.
+    pub(crate) fn run(&self, share: Share, work: impl FnOnce() -> Result<Reply, Trouble>) {
+        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            Err(Trouble::failed(
+                "the agent met a fault of its own; its journal tells more",
+                "see `longshore status` for what serves, restart longshore-agent, and report this",
+            ))
+        });
+        self.end(share, result);
+    }
+
+    /// Writes down how it ended, gives up the lock, and tells, in this order: whoever is told may
+    /// come back at once.
+    pub(crate) fn end(&self, share: Share, result: Result<Reply, Trouble>) {
         let (outcome, message) = match &result {
             Ok(reply) if is_unchanged(reply) => (Outcome::Unchanged, None),
             Ok(_) => (Outcome::Done, None),
             Err(trouble @ Trouble::Refused(_)) => (Outcome::Refused, Some(trouble.message())),
             Err(trouble @ Trouble::Failed(_)) => (Outcome::Failed, Some(trouble.message())),
         };
-        let mut reply = result.unwrap_or_else(reply_to);
         if let Err(error) = self.ledger.end(self.id, outcome, message.as_deref()) {
-            // The work itself stands as the reply says; only the history lacks its last line.
-            let note = format!(
-                "the end of operation {} was not written: {}",
-                self.id,
-                chain(&error)
-            );
-            if let Reply::Switched(switched) = &mut reply {
-                switched.remarks.push(note);
-            }
+            // What was done stands as the reply says; the next operation mends the history.
+            eprint_line(&format!("operation {}: {}", self.id, chain(&error)));
         }
+        drop(share);
+        let reply = result.unwrap_or_else(reply_to);
         self.log.end(FromAgent::Reply(Box::new(reply)));
     }
 
@@ -241,6 +268,7 @@ impl Operations {
             ledger: Arc::clone(ledger),
             log: EventLog::default(),
             cancelled: AtomicBool::new(false),
+            unit: Mutex::default(),
         });
         operation.say(FromAgent::Begun {
             operation: operation.id,

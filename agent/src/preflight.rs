@@ -64,7 +64,7 @@ pub(crate) fn check(
         }
     };
     if let Some(manifest) = &manifest {
-        problems.extend(room(&layout, manifest, staged)?);
+        problems.extend(room(agent, &layout, manifest, staged)?);
         problems.extend(sites(&layout, manifest, own));
     }
     Ok(Reply::Preflight {
@@ -97,6 +97,7 @@ fn accepted(
 
 /// Disk, inodes, and memory for both slots at once.
 fn room(
+    agent: &Agent,
     layout: &AppLayout,
     manifest: &Manifest,
     staged: bool,
@@ -107,27 +108,47 @@ fn room(
             .map(Path::new)
             .into_iter()
             .find(|place| place.exists());
+        let place = place.unwrap_or(Path::new("/"));
+        // Beside an earlier release only what is new takes room, which the unpacking finds out.
+        let first = agent.ledger.releases(&layout.app)?.is_empty();
         let tree = &manifest.tree;
-        let lack = intake::room_problem(place.unwrap_or(Path::new("/")), tree.bytes, tree.entries);
+        let lack = intake::room_problem(place, if first { tree.bytes } else { 0 }, tree.entries);
         let what = lack.unwrap_or_else(|error| Some(error.to_string()));
         let next = "make room on this host, or lower keep_releases".to_owned();
         problems.extend(what.map(|what| Problem { what, next }));
     }
-    let live = live::live(layout).filter(|live| live.version != manifest.version);
-    let used = live.and_then(|live| systemd::memory(&layout.unit(live.slot)));
-    if let (Some(used), Some(free)) = (used, free_memory())
-        && free < used
-    {
-        problems.push(Problem {
-            what: format!(
-                "the live slot takes {} MiB of memory, and {} MiB are free for a second one",
-                used >> 20,
-                free >> 20
-            ),
-            next: "lower `workers`, or give the host more memory".to_owned(),
-        });
-    }
+    problems.extend(memory_problem(agent, layout, manifest)?);
     Ok(problems)
+}
+
+/// The new slot is taken to need what the live one does. Nothing is started for a release that
+/// runs already, and a slot that is still warm makes way.
+fn memory_problem(
+    agent: &Agent,
+    layout: &AppLayout,
+    manifest: &Manifest,
+) -> Result<Option<Problem>, LedgerError> {
+    let Some(live) = live::live(layout) else {
+        return Ok(None);
+    };
+    let warm = agent.ledger.warm(&layout.app)?.map(|warm| warm.slot);
+    let runs = |slot| live::in_slot(layout, slot).as_ref() == Some(&manifest.version);
+    if runs(live.slot) || warm.is_some_and(runs) {
+        return Ok(None);
+    }
+    let used = |slot| systemd::own_memory(&layout.unit(slot));
+    let (Some(wanted), Some(free)) = (used(live.slot), free_memory()) else {
+        return Ok(None);
+    };
+    let free = free.saturating_add(warm.and_then(used).unwrap_or_default());
+    Ok((free < wanted).then(|| Problem {
+        what: format!(
+            "the live slot takes {} MiB of memory, and {} MiB are free for a second one",
+            wanted >> 20,
+            free >> 20
+        ),
+        next: "lower `workers`, or give the host more memory".to_owned(),
+    }))
 }
 
 fn free_memory() -> Option<u64> {
@@ -141,10 +162,10 @@ fn free_memory() -> Option<u64> {
 /// nginx as it stands, and the release's site tested apart; only where it would change.
 fn sites(layout: &AppLayout, manifest: &Manifest, domain: Option<&str>) -> Option<Problem> {
     let domain = domain?;
-    let tested = if site::is_installed(layout, manifest, domain) {
+    let tested = if site::is_served(layout, manifest, domain) {
         site::test_running()
     } else {
-        site::test_present().and_then(|()| site::test(layout, manifest, domain))
+        site::test_present().and_then(|_| site::test(layout, manifest, domain))
     };
     let error = tested.err()?;
     Some(Problem {

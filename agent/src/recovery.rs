@@ -1,5 +1,5 @@
 //! The agent's start after a stop at any moment: every operation that was running is finished, where
-//! its links were begun, or taken back.
+//! the lasting link has moved, or taken back.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,15 +7,12 @@ use std::sync::Arc;
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::Outcome;
 
-use crate::activate::{self, cooldown, systemd};
+use crate::activate::{self, cooldown, live, systemd};
 use crate::host::Host;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::OperationRow;
 use crate::operation::{Trouble, chain};
 use crate::server::{Agent, eprint_line};
-
-/// The first step of a switch that is never taken back.
-const NO_WAY_BACK: [&str; 2] = ["links", "settle"];
 
 /// Brings every app into one whole state. A problem with one of them stops neither the others nor
 /// the agent: it is what `status` is asked through.
@@ -25,10 +22,8 @@ pub(crate) fn recover(agent: &Arc<Agent>) {
         Vec::new()
     });
     for row in running {
-        let (outcome, message) = match settle(agent, &row) {
-            Ok(ended) => ended,
-            Err(trouble) => (Outcome::Failed, words(trouble)),
-        };
+        let (outcome, message) =
+            settle(agent, &row).unwrap_or_else(|trouble| (Outcome::Failed, trouble.message()));
         eprint_line(&format!(
             "operation {} ({} of {}): {message}",
             row.id, row.verb, row.app
@@ -53,48 +48,74 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
     if let Err(error) = systemd::stop_if_there(&layout.step_unit()) {
         eprint_line(&chain(&error));
     }
-    let taken_back = |what: &str| {
-        Ok((
-            Outcome::TakenBack,
-            format!("the agent was stopped in the middle; {what}"),
-        ))
-    };
     let (Some(why), Some(slot), Some(version)) = (row.why, row.slot, &row.version) else {
-        return match row.verb.as_str() {
-            "migrate" => taken_back("how far the migration came is for the database to tell"),
-            _ => taken_back("nothing of the release was kept"),
-        };
+        return settle_other(agent, row);
     };
-    let step = agent.ledger.last_step(row.id)?.unwrap_or_default();
-    if NO_WAY_BACK.contains(&step.as_str()) {
+    let moved = live::live(&layout)
+        .is_some_and(|live| live.slot == slot && live.version == *version)
+        && row.previous.as_ref() != Some(version);
+    if moved {
         let left = row.previous.as_ref();
-        activate::finish_links(agent, &layout, slot, version, left, why)?;
+        activate::finish(agent, &layout, slot, version, left, why)?;
         return Ok((
             Outcome::Done,
-            "the agent was stopped in the middle, and finished it at its next start".to_owned(),
+            interrupted("it was finished at the agent's next start"),
         ));
     }
-    let domain = Host::load()
-        .ok()
-        .and_then(|host| host.apps.get(&row.app)?.domain.clone());
+    let mut problems = Vec::new();
+    let domain = match Host::load() {
+        Ok(host) => host.apps.get(&row.app).and_then(|app| app.domain.clone()),
+        Err(error) => {
+            problems.push(chain(&error));
+            None
+        }
+    };
     let domain = domain.as_ref().map(|domain| domain.as_str());
-    let started = matches!(step.as_str(), "slot" | "start") || !is_warm(agent, &row.app);
-    let problems = activate::take_back(&layout, domain, started.then_some(slot));
+    // A slot that was warm when the switch was begun was not started by it.
+    let started = agent
+        .ledger
+        .warm(&row.app)?
+        .is_none_or(|warm| warm.slot != slot);
+    problems.extend(activate::take_back(
+        &layout,
+        domain,
+        started.then_some(slot),
+    ));
     if problems.is_empty() {
-        return taken_back("what it had started was stopped, and the release before it serves");
+        let what = "what it had started was stopped, and the release before it serves";
+        return Ok((Outcome::TakenBack, interrupted(what)));
     }
+    let problems = problems.join("; ");
     Ok((
         Outcome::Failed,
-        format!(
-            "it was interrupted, and not all could be taken back: {}",
-            problems.join("; ")
-        ),
+        interrupted(&format!("not all could be taken back: {problems}")),
     ))
 }
 
-/// A slot that was warm when the switch was begun was not started by it.
-fn is_warm(agent: &Agent, app: &AppName) -> bool {
-    agent.ledger.warm(app).ok().flatten().is_some()
+/// A staging or a migration.
+fn settle_other(agent: &Agent, row: &OperationRow) -> Result<(Outcome, String), Trouble> {
+    let release = match &row.version {
+        Some(version) => agent.ledger.release(&row.app, version)?,
+        None => None,
+    };
+    match (row.verb.as_str(), release) {
+        ("migrate", Some(release)) if agent.ledger.migrated(&row.app, &release.manifest)? => {
+            Ok((Outcome::Done, interrupted("all of it had run")))
+        }
+        ("migrate", _) => Ok((
+            Outcome::TakenBack,
+            interrupted("how far the migration came is for the database to tell"),
+        )),
+        (_, Some(_)) => Ok((Outcome::Done, interrupted("the release is whole"))),
+        (_, None) => Ok((
+            Outcome::TakenBack,
+            interrupted("nothing of the release was kept"),
+        )),
+    }
+}
+
+fn interrupted(what: &str) -> String {
+    format!("the agent was stopped in the middle; {what}")
 }
 
 fn apps() -> Vec<AppName> {
@@ -105,15 +126,4 @@ fn apps() -> Vec<AppName> {
     entries
         .filter_map(|entry| AppName::new(entry.file_name().to_str()?).ok())
         .collect()
-}
-
-fn words(trouble: Trouble) -> String {
-    match trouble {
-        Trouble::Failed(failed) => failed.what,
-        Trouble::Refused(problems) => problems
-            .into_iter()
-            .map(|problem| problem.what)
-            .collect::<Vec<_>>()
-            .join("; "),
-    }
 }

@@ -109,8 +109,7 @@ pub(crate) fn rollback_target(
     earlier_good(&live, releases, servings)
 }
 
-/// "Before" is before the live release first came to serve without a break: after a rollback to
-/// 1.0.0 the release that was left, 1.1.0, is not where the next rollback goes.
+/// A release that was rolled back from is marked bad, so the walk back never turns around.
 fn earlier_good(
     live: &Version,
     releases: &[ReleaseRow],
@@ -121,8 +120,10 @@ fn earlier_good(
             .iter()
             .any(|release| release.version == *version && release.verdict == Verdict::Good)
     };
-    let first = servings.iter().rposition(|(version, _)| version == live)?;
-    let mut earlier = servings.iter().skip(first + 1).map(|(version, _)| version);
+    let mut earlier = servings
+        .iter()
+        .map(|(version, _)| version)
+        .skip_while(|v| *v != live);
     earlier
         .find(|version| *version != live && is_good(version))
         .cloned()
@@ -163,6 +164,8 @@ mod tests {
         // Rolled back from 2 to 1: the next one goes to 0.
         let left = [row(2, bad), row(1, good), row(0, good)];
         assert_eq!(target(1, &left, &[1, 2, 1, 0]), Some(v(0)));
+        // 1.0.0 was deployed again, not rolled back to: 1.1.0 was good and served before.
+        assert_eq!(target(0, &three, &[0, 1, 0]), Some(v(1)));
         // A bad one on the way is passed over.
         let bad_between = [row(2, good), row(1, bad), row(0, good)];
         assert_eq!(target(2, &bad_between, &[2, 1, 0]), Some(v(0)));

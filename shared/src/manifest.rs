@@ -14,6 +14,8 @@ use crate::tree::{MOST_ENTRIES, Tree, TreeError};
 pub const FORMAT: u32 = 1;
 /// Checked before anything is parsed.
 pub const LARGEST_MANIFEST: usize = 64 * 1024;
+/// The list of a tree is held in memory as a whole.
+const LARGEST_TREE: u64 = 128 * 1024 * 1024;
 /// A version ends up in a path, so it is bounded like one.
 const LONGEST_VERSION: usize = 100;
 
@@ -74,6 +76,8 @@ pub enum ManifestError {
     Commit(String),
     #[error("the manifest is for app {app}, and its app file for {file}")]
     OtherApp { app: AppName, file: AppName },
+    #[error("the list of the tree cannot have {0} bytes")]
+    TreeSize(u64),
     #[error("the tree cannot have {0} entries")]
     Entries(u64),
     #[error(transparent)]
@@ -136,6 +140,9 @@ impl Manifest {
                 app: self.app.clone(),
                 file,
             });
+        }
+        if self.tree.size > LARGEST_TREE {
+            return Err(ManifestError::TreeSize(self.tree.size));
         }
         if self.tree.entries == 0 || self.tree.entries > MOST_ENTRIES as u64 {
             return Err(ManifestError::Entries(self.tree.entries));
@@ -248,6 +255,11 @@ mod tests {
             swap("\"size\": 1", "\"size\": 1e3"),
             swap("\"size\": 1", "\"size\": 18446744073709551616"),
             swap("\"entries\": 1", "\"entries\": 0"),
+            good.replacen(
+                &format!("\"size\": {}", manifest.tree.size),
+                "\"size\": 99999999999",
+                1,
+            ),
             "[".repeat(10_000),
             " ".repeat(LARGEST_MANIFEST + 1),
         ] {

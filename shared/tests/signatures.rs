@@ -2,7 +2,11 @@
 //!
 //! `ssh-keygen` is the oracle. Where it is missing these tests fail rather than pass unseen.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

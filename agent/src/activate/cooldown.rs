@@ -28,11 +28,19 @@ pub(crate) fn watch(agent: &Arc<Agent>, app: &AppName) {
         return;
     }
     let (agent, app) = (Arc::clone(agent), app.clone());
-    std::thread::spawn(move || {
+    let wait = move || {
         while let Some(pause) = next_pause(&agent, &app) {
             std::thread::sleep(pause);
         }
-    });
+    };
+    if let Err(error) = std::thread::Builder::new()
+        .name("cooldown".to_owned())
+        .spawn(wait)
+    {
+        eprint_line(&format!(
+            "nothing waits for the slot that was left: {error}"
+        ));
+    }
 }
 
 fn waiting(agent: &Agent) -> std::sync::MutexGuard<'_, BTreeSet<AppName>> {

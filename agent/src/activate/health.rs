@@ -47,6 +47,7 @@ pub(crate) fn is_healthy(
         domain,
         started: 0,
     };
+    // A process that was killed once and came back is as good as any other.
     candidate.look(Duration::from_secs(2)).is_ok()
 }
 
@@ -78,7 +79,7 @@ impl Candidate<'_> {
                 return Err(self.failure(what, Some(seen.words)));
             }
             if Instant::now() >= look_at_unit {
-                self.must_run(Some(&seen.words))?;
+                self.must_run(&seen.words)?;
                 look_at_unit = Instant::now() + BETWEEN_UNIT_LOOKS;
             }
             std::thread::sleep(if seen.listening {
@@ -91,15 +92,15 @@ impl Candidate<'_> {
 
     /// A release that answers and dies is not healthy.
     fn still_runs(&self) -> Result<(), Trouble> {
-        self.must_run(None)
+        self.must_run("it answered, and then stopped")
     }
 
-    fn must_run(&self, seen: Option<&str>) -> Result<(), Trouble> {
+    fn must_run(&self, seen: &str) -> Result<(), Trouble> {
         let unit = self.layout.unit(self.slot);
         match systemd::state(&unit) {
             Ok(state) if state.crashed => Err(self.failure(
                 format!("it stopped by itself ({})", state.how),
-                seen.map(str::to_owned),
+                Some(seen.to_owned()),
             )),
             Ok(_) => Ok(()),
             Err(error) => Err(Trouble::because(
@@ -128,7 +129,9 @@ impl Candidate<'_> {
 
     fn ask(&self, path: &str, patience: Duration) -> Result<Answer, Seen> {
         let host = self.domain.unwrap_or("localhost");
-        let answer = match ask_socket(&self.layout.socket(self.slot), host, path, patience) {
+        let is_own = |listener| self.is_own(listener);
+        let answer = match ask_socket(&self.layout.socket(self.slot), is_own, host, path, patience)
+        {
             Ok(answer) => answer,
             Err(error @ ProbeError::Nobody(_)) => {
                 return Err(Seen {
@@ -136,14 +139,14 @@ impl Candidate<'_> {
                     words: chain(&error),
                 });
             }
+            Err(ProbeError::Stranger) => {
+                let unit = self.layout.unit(self.slot);
+                return Err(Seen::answer(format!(
+                    "what listens on the slot's socket is not {unit}"
+                )));
+            }
             Err(error) => return Err(Seen::answer(format!("{path}: {}", chain(&error)))),
         };
-        if !self.is_own(answer.listener) {
-            let unit = self.layout.unit(self.slot);
-            return Err(Seen::answer(format!(
-                "what listens on the slot's socket is not {unit}"
-            )));
-        }
         if !(200..300).contains(&answer.status) {
             let start: String = answer.body.trim().chars().take(200).collect();
             let start = crate::command::printable(&start.replace('\n', " "));
@@ -169,7 +172,7 @@ impl Candidate<'_> {
         let version = &self.manifest.version;
         let trouble = Trouble::failed(
             format!("{version} was started beside the live release, but {what}"),
-            "read its log below, correct the app, then deploy again",
+            "read its log, correct the app, then deploy again",
         );
         let unit = self.layout.unit(self.slot);
         let mut trouble = trouble.with_log(systemd::log(&unit, LINES_OF_LOG, Some(self.started)));

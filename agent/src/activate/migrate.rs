@@ -1,5 +1,6 @@
 //! `[migrate]`: once per environment, on its first host, with the new release's code and settings.
 
+use longshore_shared::digest::Sha256Digest;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::Reply;
@@ -9,6 +10,7 @@ use super::live;
 use super::step_unit::{Mount, StepUnit};
 use crate::intake::release_environment;
 use crate::layout::AppLayout;
+use crate::ledger::ReleaseRow;
 use crate::operation::{Operation, Trouble};
 use crate::server::Agent;
 
@@ -17,6 +19,7 @@ use crate::server::Agent;
 pub(crate) struct Migration {
     layout: AppLayout,
     manifest: Manifest,
+    digest: Sha256Digest,
     ran: bool,
 }
 
@@ -27,11 +30,12 @@ pub(crate) fn prepare(
     version: &Version,
 ) -> Result<Migration, Trouble> {
     let layout = AppLayout::new(app);
-    let manifest = staged_manifest(agent, &layout, version)?;
-    let ran = agent.ledger.migrated(app, version)?;
+    let (row, manifest) = staged(agent, &layout, version)?;
+    let ran = agent.ledger.migrated(app, &row.manifest)?;
     Ok(Migration {
         layout,
         manifest,
+        digest: row.manifest,
         ran,
     })
 }
@@ -54,27 +58,28 @@ impl Migration {
                 .iter()
                 .try_for_each(|command| unit.run(operation, "migrate", command.as_str()))
         })?;
-        agent.ledger.set_migrated(&self.layout.app, version)?;
+        agent.ledger.set_migrated(&self.layout.app, &self.digest)?;
         Ok(Reply::Migrated { unchanged: false })
     }
 }
 
-/// The manifest of a release that is ready on this host.
-pub(super) fn staged_manifest(
+/// A release that is ready on this host, and its manifest.
+pub(super) fn staged(
     agent: &Agent,
     layout: &AppLayout,
     version: &Version,
-) -> Result<Manifest, Trouble> {
-    if agent.ledger.release(&layout.app, version)?.is_none() {
-        return Err(Trouble::refused(
+) -> Result<(ReleaseRow, Manifest), Trouble> {
+    let row = agent.ledger.release(&layout.app, version)?.ok_or_else(|| {
+        Trouble::refused(
             format!("{} {version} is not on this host", layout.app),
             "deploy it; `longshore releases` lists what each host holds",
-        ));
-    }
-    live::manifest(layout, version).map_err(|error| {
+        )
+    })?;
+    let manifest = live::manifest(layout, version).map_err(|error| {
         Trouble::refused(
             format!("{} {version} is damaged on this host: {error}", layout.app),
             "deploy it under a new version",
         )
-    })
+    })?;
+    Ok((row, manifest))
 }

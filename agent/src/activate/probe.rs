@@ -17,8 +17,6 @@ const MOST_HEADERS: usize = 64;
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: String,
-    /// The process that listens, as the kernel says it; only on a unix socket.
-    pub(super) listener: Option<i32>,
 }
 
 /// Why nothing came back.
@@ -26,6 +24,8 @@ pub(super) struct Answer {
 pub(super) enum ProbeError {
     #[error("nothing listens")]
     Nobody(#[source] io::Error),
+    #[error("somebody else listens")]
+    Stranger,
     #[error("no whole answer came within {0:?}")]
     Slow(Duration),
     #[error("the connection broke")]
@@ -34,23 +34,27 @@ pub(super) enum ProbeError {
     NotHttp,
 }
 
-/// Asks what listens on the unix socket at `path`.
+/// Asks what listens on a unix socket, if `is_own` says so of the listening process, which the
+/// kernel names.
 pub(super) fn ask_socket(
     socket: &Path,
+    is_own: impl Fn(Option<i32>) -> bool,
     host: &str,
     path: &str,
     patience: Duration,
 ) -> Result<Answer, ProbeError> {
     let stream = UnixStream::connect(socket).map_err(ProbeError::Nobody)?;
     let listener = rustix::net::sockopt::socket_peercred(&stream).ok();
-    let listener = listener.map(|credentials| credentials.pid.as_raw_nonzero().get());
+    // The app's user chose what is at this path: nothing is said to anybody else's process.
+    if !is_own(listener.map(|credentials| credentials.pid.as_raw_nonzero().get())) {
+        return Err(ProbeError::Stranger);
+    }
     let limit = |left| {
         stream
             .set_read_timeout(Some(left))
             .and_then(|()| stream.set_write_timeout(Some(left)))
     };
-    let answer = exchange(&stream, limit, host, path, patience)?;
-    Ok(Answer { listener, ..answer })
+    exchange(&stream, limit, host, path, patience)
 }
 
 /// Asks the web server of this host.
@@ -151,7 +155,6 @@ fn parse(raw: &[u8]) -> Result<Answer, ProbeError> {
     Ok(Answer {
         status,
         body: String::from_utf8_lossy(&body).into_owned(),
-        listener: None,
     })
 }
 
@@ -194,14 +197,24 @@ mod tests {
 
     fn ask(answer: &'static [u8], hold: bool) -> Result<Answer, ProbeError> {
         let (_folder, path) = serve(answer, hold);
-        ask_socket(&path, "localhost", "/", Duration::from_millis(300))
+        ask_socket(
+            &path,
+            |_| true,
+            "localhost",
+            "/",
+            Duration::from_millis(300),
+        )
     }
 
     #[test]
     fn answers_are_read_in_every_form() {
         let plain = ask(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n1.0.0", true).unwrap();
         assert_eq!((plain.status, plain.body.as_str()), (200, "1.0.0"));
-        assert_eq!(plain.listener, Some(std::process::id() as i32));
+        let (_folder, path) = serve(b"HTTP/1.1 200 OK\r\n\r\n", false);
+        let own = Some(std::process::id() as i32);
+        let stranger = |listener| listener != own;
+        let refused = ask_socket(&path, stranger, "a", "/", Duration::from_secs(1));
+        assert!(matches!(refused, Err(ProbeError::Stranger)));
         let open = ask(b"HTTP/1.0 503 No\r\n\r\nsorry", false).unwrap();
         assert_eq!((open.status, open.body.as_str()), (503, "sorry"));
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n1.0\r\n2\r\n.0\r\n0\r\n\r\n";
@@ -216,7 +229,13 @@ mod tests {
             Err(ProbeError::Slow(_))
         ));
         assert!(matches!(ask(b"hello", false), Err(ProbeError::NotHttp)));
-        let nobody = ask_socket(Path::new("/nowhere/sock"), "a", "/", Duration::from_secs(1));
+        let nobody = ask_socket(
+            Path::new("/nowhere/sock"),
+            |_| true,
+            "a",
+            "/",
+            Duration::from_secs(1),
+        );
         assert!(matches!(nobody, Err(ProbeError::Nobody(_))));
     }
 }

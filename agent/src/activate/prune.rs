@@ -1,5 +1,6 @@
 //! What is no longer kept. A name goes first, in one step; its files are deleted behind it.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +17,20 @@ use crate::server::eprint_line;
 static TRASH: AtomicU64 = AtomicU64::new(0);
 
 /// Keeps `keep` releases of an app, and always what is or was in a slot and what a rollback would
-/// go to.
-pub(super) fn prune(ledger: &Ledger, layout: &AppLayout, keep: u32) -> Result<(), LedgerError> {
+/// go to, and `fresh`, which was staged just now.
+pub(crate) fn prune(
+    ledger: &Ledger,
+    layout: &AppLayout,
+    fresh: Option<&Version>,
+    keep: u32,
+) -> Result<(), LedgerError> {
     let releases = ledger.releases(&layout.app)?;
     let servings = ledger.servings(&layout.app)?;
     let mut held: Vec<Version> = [Slot::Blue, Slot::Green]
         .iter()
         .filter_map(|slot| in_slot(layout, *slot))
         .collect();
+    held.extend(fresh.cloned());
     held.extend(crate::status::rollback_target(layout, &releases, &servings));
     let mut trash = Vec::new();
     for version in surplus(&releases, &held, keep as usize) {
@@ -90,29 +97,32 @@ pub(crate) fn sweep(ledger: &Ledger, layout: &AppLayout) -> Result<(), LedgerErr
     Ok(())
 }
 
+/// The layers that no kept release uses; none, where that cannot be told for every release.
 fn unused_layers(layout: &AppLayout) -> Vec<PathBuf> {
+    let Ok(used) = used_layers(layout) else {
+        return Vec::new();
+    };
     let Ok(entries) = fs_err::read_dir(layout.layers()) else {
         return Vec::new();
     };
-    let mut used = String::new();
-    for release in fs_err::read_dir(layout.releases())
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let layers = fs_err::read_to_string(ReleaseFiles::of(&release.path()).layers());
-        used.push_str(&layers.unwrap_or_default());
-        used.push('\n');
-    }
     let unused = |path: &PathBuf| {
         let name = path
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        !used.lines().any(|key| key == name)
+        !used.contains(name)
     };
     let unused = entries.flatten().map(|entry| entry.path()).filter(unused);
     unused.filter_map(|layer| bury(layout, &layer)).collect()
+}
+
+fn used_layers(layout: &AppLayout) -> io::Result<BTreeSet<String>> {
+    let mut used = BTreeSet::new();
+    for release in fs_err::read_dir(layout.releases())? {
+        let layers = fs_err::read_to_string(ReleaseFiles::of(&release?.path()).layers())?;
+        used.extend(layers.lines().map(str::to_owned));
+    }
+    Ok(used)
 }
 
 /// Gives a folder a name that nothing looks at.
@@ -139,18 +149,17 @@ fn delete_behind(trash: Vec<PathBuf>) {
     if trash.is_empty() {
         return;
     }
-    std::thread::spawn(move || {
+    let delete = move || {
         for path in trash {
-            let gone = if path.is_dir() && !path.is_symlink() {
-                fs_err::remove_dir_all(&path)
-            } else {
-                fs_err::remove_file(&path)
-            };
-            if let Err(error) = gone {
+            if let Err(error) = crate::trash::delete(&path) {
                 eprint_line(&format!("left behind for now: {error}"));
             }
         }
-    });
+    };
+    // Without a thread it is left for the next start, which empties the folder.
+    let _later = std::thread::Builder::new()
+        .name("trash".to_owned())
+        .spawn(delete);
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use longshore_shared::digest::Sha256Digest;
@@ -20,6 +21,9 @@ const TEMPLATE: &str = include_str!("../../../systemd/site.conf.template");
 const MARKER: &str = "/.well-known/longshore-site";
 const UNTIL_RELOADED: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+
+/// nginx has one configuration: two apps that install sites at once would blame each other.
+static NGINX: Mutex<()> = Mutex::new(());
 
 /// Why a site is not served. The one before it is.
 #[derive(Debug, Error)]
@@ -88,13 +92,19 @@ fn nginx_user() -> String {
 
 /// The text of the site. It follows from the release's app file and the host's domain alone, so
 /// that a rollback brings the site back as well.
-fn render(layout: &AppLayout, manifest: &Manifest, domain: &str, listen: &str) -> String {
+fn render(layout: &AppLayout, manifest: &Manifest, domain: &str, listen: &str) -> (String, String) {
     let app = layout.app.as_str();
     let static_files: String = manifest
         .app_file
         .static_files
         .iter()
-        .map(|(path, folder)| static_location(layout, path.as_str(), folder.as_str()))
+        .map(|(path, folder)| {
+            let is_shared = manifest.app_file.shared.dirs.iter().any(|dir| {
+                let rest = folder.as_str().strip_prefix(dir.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            static_location(layout, path.as_str(), folder.as_str(), is_shared)
+        })
         .collect();
     let text = TEMPLATE
         .replace("{live_socket}", &layout.live_socket().display().to_string())
@@ -108,7 +118,8 @@ fn render(layout: &AppLayout, manifest: &Manifest, domain: &str, listen: &str) -
         )
         .replace("{marker_path}", MARKER)
         .replace("{static}", &static_files);
-    text.replace("{marker}", &marker(&text))
+    let marker = marker(&text);
+    (text.replace("{marker}", &marker), marker)
 }
 
 /// What a site says of itself before it carries its own marker.
@@ -121,14 +132,29 @@ fn marker(text: &str) -> String {
 }
 
 /// A page from before a switch still finds its files: nginx looks in what is current, then in
-/// both slots.
-fn static_location(layout: &AppLayout, path: &str, folder: &str) -> String {
+/// both slots. What is shared is one for all releases, and the app's user may write there: nginx
+/// follows no link in it.
+fn static_location(layout: &AppLayout, path: &str, folder: &str, is_shared: bool) -> String {
     let path = path.trim_end_matches('/').replace('.', "\\.");
     let home = layout.home().display();
+    let (links, places) = if is_shared {
+        let links = format!("        disable_symlinks on from={home}/shared;\n");
+        (links, vec![format!("/shared/{folder}")])
+    } else {
+        let places = ["/current", "/slots/blue", "/slots/green"];
+        (
+            String::new(),
+            places.map(|place| format!("{place}/{folder}")).to_vec(),
+        )
+    };
+    let tried: String = places
+        .iter()
+        .map(|place| format!("\"{place}/$longshore_file\" "))
+        .collect();
     format!(
         "    location ~ ^{path}/(?<longshore_file>.+)$ {{
         root {home};
-        try_files \"/current/{folder}/$longshore_file\" \"/slots/blue/{folder}/$longshore_file\" \"/slots/green/{folder}/$longshore_file\" =404;
+{links}        try_files {tried}=404;
     }}
 "
     )
@@ -149,7 +175,7 @@ pub(crate) fn test(layout: &AppLayout, manifest: &Manifest, domain: &str) -> Res
     let folder = folder.map_err(SiteError::Prepare)?;
     let place = folder.path().display();
     let listen = format!("    listen unix:{place}/socket;\n");
-    let site = render(layout, manifest, domain, &listen);
+    let (site, _) = render(layout, manifest, domain, &listen);
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
         .concat();
@@ -176,15 +202,17 @@ pub(crate) fn test(layout: &AppLayout, manifest: &Manifest, domain: &str) -> Res
     })
 }
 
-/// Whether nginx runs and its configuration is sound as it stands.
-pub(crate) fn test_present() -> Result<(), SiteError> {
-    let (fine, said) = command::ask("nginx", &["-t", "-q"]).map_err(SiteError::Nginx)?;
+/// Makes sure that nginx runs and that its configuration is sound as it stands. Gives back the
+/// conflicts that it has all the same.
+pub(crate) fn test_present() -> Result<Vec<String>, SiteError> {
+    let (fine, said) = command::ask("nginx", &["-t"]).map_err(SiteError::Nginx)?;
     if !fine {
         return Err(SiteError::BrokenBefore {
             said: one_line(&said),
         });
     }
-    test_running()
+    test_running()?;
+    Ok(conflicts(&said))
 }
 
 /// Whether nginx runs.
@@ -194,30 +222,31 @@ pub(crate) fn test_running() -> Result<(), SiteError> {
         .map_err(SiteError::Nginx)
 }
 
-/// Whether the site of a release is installed as it should be.
-pub(crate) fn is_installed(layout: &AppLayout, manifest: &Manifest, domain: &str) -> bool {
-    let text = render(layout, manifest, domain, &listen_lines());
-    fs_err::read_to_string(layout.site()).is_ok_and(|present| present == text)
+/// Whether nginx serves the site of a release: the file alone does not tell what was loaded.
+pub(crate) fn is_served(layout: &AppLayout, manifest: &Manifest, domain: &str) -> bool {
+    let site = Site::of(layout, manifest, domain);
+    let installed = fs_err::read_to_string(layout.site()).is_ok_and(|text| text == site.text);
+    installed && site.answers(domain)
 }
 
-/// Installs the site of a release. One that is refused by nginx leaves the one before it.
+/// Installs the site of a release. One that nginx refuses leaves the one before it.
 pub(crate) fn install(
     layout: &AppLayout,
     manifest: &Manifest,
     domain: &str,
 ) -> Result<(), SiteError> {
     test(layout, manifest, domain)?;
-    test_present()?;
-    let path = layout.site();
-    let before = fs_err::read_to_string(&path).ok();
-    let text = render(layout, manifest, domain, &listen_lines());
-    put(&path, &text).map_err(SiteError::Write)?;
-    let taken = test_together(layout).and_then(|()| reload(layout, domain, &text));
+    let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = test_present()?;
+    let before = fs_err::read_to_string(layout.site()).ok();
+    let site = Site::of(layout, manifest, domain);
+    put(&layout.site(), &site.text).map_err(SiteError::Write)?;
+    let taken = test_together(layout, &known).and_then(|()| site.reload(layout, domain));
     if taken.is_err() {
-        // The answer is what went wrong first; a failure to go back would show at the next test.
+        // The answer is what went wrong first; a failure to go back shows at the next test.
         let back = match &before {
-            Some(before) => put(&path, before).map(drop),
-            None => fs_err::remove_file(&path),
+            Some(before) => put(&layout.site(), before).map(drop),
+            None => fs_err::remove_file(layout.site()),
         };
         let reloaded = systemd::reload("nginx");
         if back.is_err() || reloaded.is_err() {
@@ -227,18 +256,75 @@ pub(crate) fn install(
     taken
 }
 
+/// Puts the site of what serves back, also where nginx's configuration is broken as it stands: it
+/// may be this very file that breaks it.
+pub(crate) fn restore(
+    layout: &AppLayout,
+    manifest: &Manifest,
+    domain: &str,
+) -> Result<(), SiteError> {
+    let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
+    let site = Site::of(layout, manifest, domain);
+    put(&layout.site(), &site.text).map_err(SiteError::Write)?;
+    test_present()?;
+    site.reload(layout, domain)
+}
+
 /// Takes an app's site away, where it has one.
 pub(crate) fn remove(layout: &AppLayout) -> Result<(), SiteError> {
+    let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
     match fs_err::remove_file(layout.site()) {
-        Ok(()) => systemd::reload("nginx").map_err(SiteError::Nginx),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(SiteError::Write(error)),
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(SiteError::Write(error)),
+    }
+    // Without a file it is not known what nginx has loaded; an app that never served has no
+    // visitors whom a reload would hurt.
+    systemd::reload("nginx").map_err(SiteError::Nginx)
+}
+
+/// The text of a site, and what it says of itself once nginx has loaded it.
+struct Site {
+    text: String,
+    marker: String,
+}
+
+impl Site {
+    fn of(layout: &AppLayout, manifest: &Manifest, domain: &str) -> Self {
+        let (text, marker) = render(layout, manifest, domain, &listen_lines());
+        Self { text, marker }
+    }
+
+    fn answers(&self, domain: &str) -> bool {
+        let answer = ask_web_server(domain, MARKER, Duration::from_secs(2));
+        answer.is_ok_and(|answer| answer.status == 200 && answer.body == self.marker)
+    }
+
+    /// nginx reports success before it has looked at anything, so the site itself is asked.
+    fn reload(&self, layout: &AppLayout, domain: &str) -> Result<(), SiteError> {
+        systemd::reload("nginx").map_err(SiteError::Nginx)?;
+        let deadline = Instant::now() + UNTIL_RELOADED;
+        while Instant::now() < deadline {
+            if self.answers(domain) {
+                return Ok(());
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        Err(SiteError::NotTaken {
+            app: layout.app.to_string(),
+        })
     }
 }
 
-fn test_together(layout: &AppLayout) -> Result<(), SiteError> {
+/// A domain that two files claim is a warning to nginx. Those that were there before are somebody
+/// else's business.
+fn test_together(layout: &AppLayout, known: &[String]) -> Result<(), SiteError> {
     let (fine, said) = command::ask("nginx", &["-t"]).map_err(SiteError::Nginx)?;
-    if fine && !said.contains("conflicting server name") {
+    if fine
+        && conflicts(&said)
+            .iter()
+            .all(|conflict| known.contains(conflict))
+    {
         return Ok(());
     }
     Err(SiteError::RefusedTogether {
@@ -247,30 +333,15 @@ fn test_together(layout: &AppLayout) -> Result<(), SiteError> {
     })
 }
 
-/// nginx reports success before it has looked at anything, so the site itself is asked.
-fn reload(layout: &AppLayout, domain: &str, text: &str) -> Result<(), SiteError> {
-    let wanted = marker(&text.replace(&installed_marker(text), "{marker}"));
-    systemd::reload("nginx").map_err(SiteError::Nginx)?;
-    let deadline = Instant::now() + UNTIL_RELOADED;
-    while Instant::now() < deadline {
-        let answer = ask_web_server(domain, MARKER, Duration::from_secs(2));
-        if answer.is_ok_and(|answer| answer.status == 200 && answer.body == wanted) {
-            return Ok(());
-        }
-        std::thread::sleep(BETWEEN_LOOKS);
-    }
-    Err(SiteError::NotTaken {
-        app: layout.app.to_string(),
-    })
-}
-
-fn installed_marker(text: &str) -> String {
-    let line = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("return 200 \""));
-    line.and_then(|line| line.split('"').next())
-        .unwrap_or_default()
-        .to_owned()
+/// What nginx says of domains that are claimed twice, without the times of its log.
+fn conflicts(said: &str) -> Vec<String> {
+    let conflict = |line: &str| {
+        Some(
+            line.get(line.find("conflicting server name")?..)?
+                .to_owned(),
+        )
+    };
+    said.lines().filter_map(conflict).collect()
 }
 
 fn one_line(said: &str) -> String {

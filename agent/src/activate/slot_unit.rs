@@ -40,14 +40,14 @@ WorkingDirectory={home}
 BindReadOnlyPaths={link}:{home}
 EnvironmentFile=-{settings}
 EnvironmentFile={release}
-Environment=LONGSHORE_SLOT={name} LONGSHORE_SOCKET={socket} HOME={shared} PYTHONUNBUFFERED=1
+Environment=LONGSHORE_SLOT={name} LONGSHORE_SOCKET={socket} HOME=/tmp PYTHONUNBUFFERED=1
 ExecStartPre=-/bin/rm -f {socket}
 ExecStart={start}
 Restart=always
 RestartSec=1
 KillMode=mixed
 TimeoutStopSec=35
-UMask=0002
+UMask=0007
 NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectHome=yes

@@ -34,6 +34,7 @@ impl StepUnit<'_> {
             return Err(Trouble::cancelled());
         }
         let mut last: Vec<String> = Vec::new();
+        operation.set_unit(Some(self.layout.step_unit()));
         let done = command::follow("systemd-run", &self.arguments(line), |text| {
             operation.note(step, text);
             if last.len() == LINES_KEPT {
@@ -41,8 +42,10 @@ impl StepUnit<'_> {
             }
             last.push(text.to_owned());
         });
+        operation.set_unit(None);
         match done {
             Ok(true) => Ok(()),
+            Ok(false) if operation.is_cancelled() => Err(Trouble::cancelled()),
             Ok(false) => Err(Trouble::failed(
                 format!("`{line}` failed"),
                 "read its output, correct the app or its longshore.toml, then deploy again",

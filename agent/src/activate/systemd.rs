@@ -27,6 +27,11 @@ pub(crate) fn stop(unit: &str) -> Result<(), CommandError> {
     command::ask("systemctl", &["reset-failed", unit]).map(drop)
 }
 
+/// Asks for a unit's end without waiting for it.
+pub(crate) fn stop_soon(unit: &str) -> Result<(), CommandError> {
+    command::ask("systemctl", &["stop", "--no-block", unit]).map(drop)
+}
+
 /// Ends a unit that may never have been there.
 pub(crate) fn stop_if_there(unit: &str) -> Result<(), CommandError> {
     command::ask("systemctl", &["stop", unit]).map(drop)
@@ -46,17 +51,21 @@ pub(crate) fn state(unit: &str) -> Result<UnitState, CommandError> {
     Ok(parse_state(&said))
 }
 
-/// How much memory a unit uses now, where systemd counts it.
-pub(crate) fn memory(unit: &str) -> Option<u64> {
-    let said = command::run(
+/// How much memory the processes of a unit hold themselves, without what the kernel caches of
+/// files for them; where it is counted.
+pub(crate) fn own_memory(unit: &str) -> Option<u64> {
+    let group = command::run(
         "systemctl",
-        &["show", "--property=MemoryCurrent", "--value", unit],
-    )
-    .ok()?;
-    said.trim()
+        &["show", "--property=ControlGroup", "--value", unit],
+    );
+    let group = group.ok()?;
+    let path = format!("/sys/fs/cgroup{}/memory.stat", group.trim());
+    let text = fs_err::read_to_string(path).ok()?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("anon "))?
+        .trim()
         .parse()
         .ok()
-        .filter(|bytes| *bytes < u64::MAX / 2)
 }
 
 /// The last lines that a unit wrote since `since` (seconds since 1970).

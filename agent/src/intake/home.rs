@@ -1,17 +1,20 @@
 //! An app's place on the host: its user, its folders, and the folders for its sockets.
 
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
 use thiserror::Error;
 
+use super::shared;
 use crate::activate::site;
 use crate::command::{self, CommandError};
 use crate::layout::{APPS, AppLayout, slot_name};
 use crate::names;
 use crate::operation::Trouble;
 use longshore_shared::wire::latest::Slot;
+
+const ROOT: (u32, u32) = (0, 0);
 
 /// Why an app has no place to live.
 #[derive(Debug, Error)]
@@ -39,7 +42,7 @@ pub(super) fn ensure(layout: &AppLayout) -> Result<(), Trouble> {
 }
 
 fn make(layout: &AppLayout) -> Result<(), HomeError> {
-    folder(Path::new(APPS), 0o755).map_err(HomeError::Folders)?;
+    folder(Path::new(APPS), ROOT.0, ROOT.1, 0o755).map_err(HomeError::Folders)?;
     for (path, mode) in [
         (layout.home().to_owned(), 0o755),
         (layout.releases(), 0o755),
@@ -48,12 +51,11 @@ fn make(layout: &AppLayout) -> Result<(), HomeError> {
         (layout.slots(), 0o755),
         (layout.app_mount(), 0o755),
     ] {
-        folder(&path, mode).map_err(HomeError::Folders)?;
+        folder(&path, ROOT.0, ROOT.1, mode).map_err(HomeError::Folders)?;
     }
     let (uid, gid) = user(layout)?;
-    if folder(&layout.shared(), 0o755).map_err(HomeError::Folders)? {
-        chown(layout.shared(), Some(uid), Some(gid)).map_err(HomeError::Folders)?;
-    }
+    let owner = shared::owner(uid, gid);
+    folder(&layout.shared(), owner.uid, owner.gid, owner.mode).map_err(HomeError::Folders)?;
     sockets(layout)
 }
 
@@ -62,10 +64,9 @@ fn user(layout: &AppLayout) -> Result<(u32, u32), HomeError> {
         return Ok(known);
     }
     let line = format!(
-        "u {} - \"Longshore app {}\" {} /usr/sbin/nologin\n",
+        "u {} - \"Longshore app {}\" /nonexistent /usr/sbin/nologin\n",
         layout.user(),
-        layout.app,
-        layout.shared().display()
+        layout.app
     );
     let file = layout.sysusers();
     put(&file, &line).map_err(HomeError::Folders)?;
@@ -95,15 +96,27 @@ fn sockets(layout: &AppLayout) -> Result<(), HomeError> {
     Ok(())
 }
 
-/// Whether the folder had to be made.
-fn folder(path: &Path, mode: u32) -> io::Result<bool> {
+/// Makes a folder as it should be. One that is there is put right: an agent that was stopped
+/// between two of these calls left it half made.
+fn folder(path: &Path, uid: u32, gid: u32, mode: u32) -> io::Result<()> {
     match fs_err::create_dir(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-        Err(error) => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
     }
-    fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    Ok(true)
+    let about = fs_err::symlink_metadata(path)?;
+    if !about.is_dir() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotADirectory,
+            format!("{} is not a folder", path.display()),
+        ));
+    }
+    if about.uid() != uid || about.gid() != gid {
+        chown(path, Some(uid), Some(gid))?;
+    }
+    if about.mode() & 0o7777 != mode {
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
 }
 
 /// Writes a file of the system's configuration whole or not at all. Whether it changed.

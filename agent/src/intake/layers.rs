@@ -3,17 +3,23 @@
 //! A layer gets its name only when it is whole, so that a half-made one is never used.
 
 use std::io;
-use std::os::unix::fs::lchown;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use longshore_shared::app_file::{InnerPath, Layer, Prepare};
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::tree::Tree;
 
+use super::inside::{Owner, Place};
 use super::{MEND_DISK, seal};
 use crate::layout::AppLayout;
 use crate::links;
 use crate::operation::Trouble;
+
+const ROOT: Owner = Owner {
+    uid: 0,
+    gid: 0,
+    mode: 0o755,
+};
 
 /// The key of a step's layer: what went in, how, and for which interpreter and processor.
 pub(super) fn key(step: &Prepare, layer: &Layer, tree: &Tree) -> Result<String, Trouble> {
@@ -66,20 +72,14 @@ pub(super) fn keep(
     let moved = || -> io::Result<()> {
         fs_err::create_dir(&fresh)?;
         for path in &layer.keep {
-            let to = fresh.join(path.as_str());
-            if let Some(parent) = to.parent() {
-                fs_err::create_dir_all(parent)?;
-            }
-            fs_err::rename(folder.join(path.as_str()), &to)?;
+            let from = Place::find(folder, path.as_str(), None)?;
+            from.rename_to(&Place::find(&fresh, path.as_str(), Some(ROOT))?)?;
         }
         Ok(())
     };
     let kept = moved()
         .map_err(|error| {
-            Trouble::because(
-                &error,
-                "its steps have to make what `layer = { keep = [...] }` names",
-            )
+            Trouble::because(&error, "its steps have to make what `layer = { keep = [...] }` names, in folders of the release")
         })
         .and_then(|()| seal::seal(layout, &fresh))
         .and_then(|()| publish(&fresh, &layout.layers().join(key)));
@@ -105,9 +105,13 @@ pub(super) fn link(
     (uid, gid): (u32, u32),
 ) -> Result<(), Trouble> {
     let link = |path: &InnerPath| -> io::Result<()> {
-        let place = folder.join(path.as_str());
-        make_parents(folder, &place, (uid, gid))?;
-        links::make_in_private(&place, &layout.layers().join(key).join(path.as_str()))
+        let owner = Owner {
+            uid,
+            gid,
+            mode: 0o755,
+        };
+        let place = Place::find(folder, path.as_str(), Some(owner))?;
+        place.link_to(&layout.layers().join(key).join(path.as_str()))
     };
     layer.keep.iter().try_for_each(link).map_err(|error| {
         Trouble::because(
@@ -115,21 +119,6 @@ pub(super) fn link(
             "what `layer = { keep = [...] }` names must not be in the release itself",
         )
     })
-}
-
-fn make_parents(folder: &Path, place: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
-    let parents: Vec<PathBuf> = place
-        .ancestors()
-        .skip(1)
-        .take_while(|parent| *parent != folder)
-        .filter(|parent| !parent.exists())
-        .map(Path::to_owned)
-        .collect();
-    for parent in parents.iter().rev() {
-        fs_err::create_dir(parent)?;
-        lchown(parent, Some(uid), Some(gid))?;
-    }
-    Ok(())
 }
 
 fn is_within(path: &str, folder: &str) -> bool {

@@ -5,6 +5,7 @@
 
 mod base;
 mod home;
+mod inside;
 mod layers;
 mod prepare;
 mod rebuild;
@@ -22,6 +23,7 @@ use longshore_shared::tree::Tree;
 use longshore_shared::wire::latest::{Ask, Reply, SignedManifest};
 use semver::Version;
 
+use crate::activate;
 use crate::events::Cursor;
 use crate::host::{self, Host};
 use crate::layout::{AppLayout, ReleaseFiles};
@@ -30,6 +32,7 @@ use crate::links;
 use crate::operation::{Operation, Trouble, chain};
 use crate::server::Agent;
 use crate::server::peer::{Data, Peer, PeerError};
+use crate::trash;
 
 pub(crate) use home::put;
 pub(crate) use rebuild::room_problem;
@@ -154,7 +157,7 @@ impl Intake {
                 "restore /var/lib/longshore from a backup, or release under another version",
             ));
         }
-        fs_err::remove_dir_all(&folder).map_err(|error| Trouble::because(&error, MEND_DISK))
+        trash::delete(&folder).map_err(|error| Trouble::because(&error, MEND_DISK))
     }
 }
 
@@ -210,7 +213,13 @@ impl Intake {
                     verdict: Verdict::Staged,
                 },
             )?;
-            Ok(())
+            let keep = manifest.app_file.app.keep_releases;
+            Ok(activate::prune(
+                &agent.ledger,
+                &self.layout,
+                Some(self.version()),
+                keep,
+            )?)
         })
     }
 
@@ -319,9 +328,7 @@ fn hostile(error: &dyn std::error::Error) -> Trouble {
 
 /// Takes an unfinished release away. What cannot be removed now is removed at the next start.
 fn discard(folder: &Path) {
-    if let Err(error) = fs_err::remove_dir_all(folder)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
+    if let Err(error) = trash::delete(folder) {
         crate::server::eprint_line(&format!("left behind for now: {error}"));
     }
 }

@@ -20,6 +20,8 @@ use crate::operation::{Operation, Trouble};
 
 /// A window of 8 MiB bounds what a frame can make the agent reserve.
 const LARGEST_WINDOW_LOG: u32 = 23;
+/// A pair of numbers takes a few bytes, and a message a quarter of a megabyte.
+const MOST_RANGES: usize = 8000;
 /// What stays free on the disk beside the release.
 const SPARE_BYTES: u64 = 64 << 20;
 const SPARE_INODES: u64 = 1000;
@@ -55,14 +57,22 @@ pub(super) fn rebuild(
         ));
     }
     let mut targets = BTreeMap::new();
-    if !lacking.is_empty() {
+    // What is lacking may be scattered over the tree; each question has to fit one message.
+    for wanted in ranges(&lacking).chunks(MOST_RANGES) {
+        let entries = || {
+            wanted
+                .iter()
+                .flat_map(|(first, count)| *first..*first + *count)
+                .filter_map(|at| tree.entries().get(usize::try_from(at).ok()?))
+        };
+        let bytes = entries().map(|entry| entry.size).sum();
         let ask = Ask::Contents {
-            wanted: ranges(&lacking),
+            wanted: wanted.to_vec(),
             bytes,
         };
         let data = dialog.ask(operation, ask).map_err(|error| lost(&error))?;
         let mut contents = decoder(data).map_err(|error| lost(&error))?;
-        for entry in lacking.iter().filter_map(|at| tree.entries().get(*at)) {
+        for entry in entries() {
             receive(entry, folder, &mut contents, &mut targets)?;
         }
         finish(contents).map_err(|error| lost(&error))?;

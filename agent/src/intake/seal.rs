@@ -11,7 +11,7 @@ use crate::operation::Trouble;
 
 /// Seals all of `folder`, which no process but the agent reaches any more.
 pub(super) fn seal(layout: &AppLayout, folder: &Path) -> Result<(), Trouble> {
-    walk(layout, folder, folder).map_err(|problem| match problem {
+    walk(layout, folder, folder, 0).map_err(|problem| match problem {
         Problem::Disk(error) => Trouble::because(&error, MEND_DISK),
         Problem::Refused(what) => Trouble::failed(
             what,
@@ -19,6 +19,9 @@ pub(super) fn seal(layout: &AppLayout, folder: &Path) -> Result<(), Trouble> {
         ),
     })
 }
+
+/// A handle is held for every level.
+const DEEPEST: usize = 128;
 
 enum Problem {
     Disk(io::Error),
@@ -31,13 +34,18 @@ impl From<io::Error> for Problem {
     }
 }
 
-fn walk(layout: &AppLayout, root: &Path, folder: &Path) -> Result<(), Problem> {
+fn walk(layout: &AppLayout, root: &Path, folder: &Path, depth: usize) -> Result<(), Problem> {
+    if depth > DEEPEST {
+        return Err(Problem::Refused(format!(
+            "a step made more than {DEEPEST} folders in a row"
+        )));
+    }
     own(folder, &fs_err::symlink_metadata(folder)?, 0o755)?;
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
         let about = fs_err::symlink_metadata(&path)?;
         if about.is_dir() {
-            walk(layout, root, &path)?;
+            walk(layout, root, &path, depth + 1)?;
         } else if about.is_file() {
             let mode = if about.mode() & 0o111 == 0 {
                 0o644
@@ -47,13 +55,15 @@ fn walk(layout: &AppLayout, root: &Path, folder: &Path) -> Result<(), Problem> {
             own(&path, &about, mode)?;
         } else if about.is_symlink() {
             let target = fs_err::read_link(&path)?;
-            if !is_allowed(layout, root, &path, &target) {
-                let name = path.strip_prefix(root).unwrap_or(&path).display();
-                let what =
-                    format!("a step made the link {name:?} to {target:?}, out of the release");
-                return Err(Problem::Refused(
-                    what.replace("\"\\\"", "\"").replace("\\\"\"", "\""),
-                ));
+            if !is_allowed(layout, root, &path, &target) || !ends_inside(layout, root, &path) {
+                let name = path
+                    .strip_prefix(root)
+                    .unwrap_or(&path)
+                    .display()
+                    .to_string();
+                return Err(Problem::Refused(format!(
+                    "a step made the link {name:?} to {target:?}, which leads out of the release"
+                )));
             }
             lchown(&path, Some(0), Some(0))?;
         } else {
@@ -109,6 +119,24 @@ fn is_allowed(layout: &AppLayout, root: &Path, link: &Path, target: &Path) -> bo
         }
         _ => true,
     })
+}
+
+/// Strings cannot tell where a chain of links ends; the kernel can, where it ends at something.
+fn ends_inside(layout: &AppLayout, root: &Path, link: &Path) -> bool {
+    let Ok(end) = fs_err::canonicalize(link) else {
+        return true;
+    };
+    let Ok(root) = fs_err::canonicalize(root) else {
+        return false;
+    };
+    let places = [
+        root,
+        layout.layers(),
+        layout.shared(),
+        layout.app_mount(),
+        PathBuf::from("/usr"),
+    ];
+    places.iter().any(|place| end.starts_with(place))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{OperationStatus, Outcome, Slot, SwitchReason};
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Row, params};
 use semver::Version;
 
 use super::{Ledger, Result, app_at, now, time, version_at};
@@ -56,8 +56,16 @@ impl OperationRow {
 
 impl Ledger {
     pub(crate) fn begin(&self, new: &NewOperation) -> Result<u64> {
-        let connection = self.lock();
-        connection.execute(
+        let mut connection = self.lock();
+        let write = connection.transaction()?;
+        // One operation of an app runs at a time. An older one whose end could not be written must
+        // not be taken for one that was interrupted, at some later start.
+        write.execute(
+            "UPDATE operations SET outcome = ?2, ended = ?3, message = 'its end was not written down'
+             WHERE app = ?1 AND outcome = 'running'",
+            params![new.app.as_str(), outcome_word(Outcome::Failed), now()],
+        )?;
+        write.execute(
             "INSERT INTO operations (app, verb, version, previous, slot, why, who, begun, outcome)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
@@ -72,7 +80,9 @@ impl Ledger {
                 outcome_word(Outcome::Running),
             ],
         )?;
-        Ok(connection.last_insert_rowid().unsigned_abs())
+        let id = write.last_insert_rowid().unsigned_abs();
+        write.commit()?;
+        Ok(id)
     }
 
     /// Written, and durable, before the step is begun.
@@ -113,18 +123,6 @@ impl Ledger {
 
     pub(crate) fn operation(&self, id: u64) -> Result<Option<OperationRow>> {
         Ok(self.rows("WHERE id = ?1", params![id as i64])?.pop())
-    }
-
-    /// The step that an operation was in.
-    pub(crate) fn last_step(&self, operation: u64) -> Result<Option<String>> {
-        Ok(self
-            .lock()
-            .query_row(
-                "SELECT step FROM steps WHERE operation = ?1 ORDER BY rowid DESC LIMIT 1",
-                params![operation as i64],
-                |row| row.get(0),
-            )
-            .optional()?)
     }
 
     fn rows(&self, which: &str, values: impl rusqlite::Params) -> Result<Vec<OperationRow>> {
@@ -217,7 +215,13 @@ mod tests {
         assert_eq!(running.len(), 1);
         assert_eq!(running[0].slot, Some(Slot::Green));
         assert_eq!(running[0].why, Some(SwitchReason::Deploy));
-        assert_eq!(ledger.last_step(id).unwrap().as_deref(), Some("health"));
+        let next = ledger.begin(&new).unwrap();
+        assert_eq!(ledger.running().unwrap().len(), 1);
+        assert_eq!(
+            ledger.operation(id).unwrap().unwrap().outcome,
+            Outcome::Failed
+        );
+        let id = next;
         ledger.end(id, Outcome::TakenBack, Some("killed")).unwrap();
         assert!(ledger.running().unwrap().is_empty());
         let ended = ledger.operation(id).unwrap().unwrap();

@@ -154,6 +154,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// The same where the ledger, and not the links, missed it.
+    pub(crate) fn serve_if_new(&self, app: &AppName, version: &Version, slot: Slot) -> Result<()> {
+        match self.servings(app)?.first() {
+            Some((last, _)) if last == version => Ok(()),
+            _ => self.serve(app, version, slot),
+        }
+    }
+
     /// Which versions served since when, the newest first.
     pub(crate) fn servings(&self, app: &AppName) -> Result<Vec<(Version, Timestamp)>> {
         let connection = self.lock();
@@ -199,22 +207,23 @@ impl Ledger {
         }))
     }
 
-    pub(crate) fn migrated(&self, app: &AppName, version: &Version) -> Result<bool> {
+    /// A rebuilt release of the same version may migrate otherwise, so it is the manifest that counts.
+    pub(crate) fn migrated(&self, app: &AppName, manifest: &Sha256Digest) -> Result<bool> {
         Ok(self
             .lock()
             .query_row(
-                "SELECT 1 FROM migrations WHERE app = ?1 AND version = ?2",
-                params![app.as_str(), version.to_string()],
+                "SELECT 1 FROM migrations WHERE app = ?1 AND manifest = ?2",
+                params![app.as_str(), manifest.to_string()],
                 |_| Ok(()),
             )
             .optional()?
             .is_some())
     }
 
-    pub(crate) fn set_migrated(&self, app: &AppName, version: &Version) -> Result<()> {
+    pub(crate) fn set_migrated(&self, app: &AppName, manifest: &Sha256Digest) -> Result<()> {
         self.lock().execute(
-            "INSERT OR REPLACE INTO migrations (app, version, ran) VALUES (?1, ?2, ?3)",
-            params![app.as_str(), version.to_string(), now()],
+            "INSERT OR REPLACE INTO migrations (app, manifest, ran) VALUES (?1, ?2, ?3)",
+            params![app.as_str(), manifest.to_string(), now()],
         )?;
         Ok(())
     }

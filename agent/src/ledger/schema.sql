@@ -45,8 +45,8 @@ CREATE TABLE warm (
     until_time INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE migrations (
-    app     TEXT NOT NULL,
-    version TEXT NOT NULL,
-    ran     INTEGER NOT NULL,
-    PRIMARY KEY (app, version)
+    app      TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    ran      INTEGER NOT NULL,
+    PRIMARY KEY (app, manifest)
 ) STRICT;

@@ -10,7 +10,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use longshore_shared::wire::latest::FromAgent;
 use thiserror::Error;
 
 use crate::activate::cooldown::Cooldowns;
@@ -18,7 +20,7 @@ use crate::layout::{LEDGER, RUN, SOCKET, STATE};
 use crate::ledger::{Ledger, LedgerError};
 use crate::locks::{Claimant, Locks};
 use crate::names;
-use crate::operation::Operations;
+use crate::operation::{Operations, Trouble, reply_to};
 use crate::recovery;
 
 pub(crate) use bridge::{ConnectError, connect, open};
@@ -26,6 +28,9 @@ pub(crate) use orders::agent_version;
 
 /// As many connections are served at once; the next one is turned away.
 const MOST_CONNECTIONS: usize = 64;
+/// So many more are kept free for root.
+const FOR_ROOT: usize = 8;
+const WHILE_SHORT: Duration = Duration::from_millis(200);
 const GROUP: &str = "longshore";
 
 /// All that the threads of the agent share.
@@ -90,7 +95,8 @@ fn prepare() -> Result<UnixListener, ServeError> {
         }
         _ => {}
     }
-    // Under the agent's umask of 0077 nobody can connect before the group is set.
+    // Without write permission for the group nobody can connect before the group is set.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let listener = UnixListener::bind(SOCKET).map_err(failed(SOCKET))?;
     chown(SOCKET, Some(0), Some(group)).map_err(failed(SOCKET))?;
     fs_err::set_permissions(SOCKET, std::fs::Permissions::from_mode(0o660))
@@ -103,24 +109,88 @@ fn accept(listener: &UnixListener, agent: &Arc<Agent>) -> Result<(), ServeError>
     loop {
         let stream = match listener.accept() {
             Ok((stream, _)) => stream,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) if is_passing(&error) => {
+                std::thread::sleep(WHILE_SHORT);
+                continue;
+            }
             Err(error) => return Err(ServeError::Accept(error)),
         };
-        if open.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTIONS {
-            open.fetch_sub(1, Ordering::SeqCst);
+        let most = if is_root(&stream) {
+            MOST_CONNECTIONS + FOR_ROOT
+        } else {
+            MOST_CONNECTIONS
+        };
+        let place = Place::take(&open);
+        if open.load(Ordering::SeqCst) > most {
+            turn_away(stream);
             continue;
         }
-        let (agent, open) = (Arc::clone(agent), Arc::clone(&open));
+        let agent = Arc::clone(agent);
         let connection = move || {
             converse(&agent, stream);
-            open.fetch_sub(1, Ordering::SeqCst);
+            drop(place);
         };
         let spawned = std::thread::Builder::new()
             .name("connection".to_owned())
             .spawn(connection);
         if let Err(error) = spawned {
-            return Err(ServeError::Accept(error));
+            eprint_line(&format!("a connection was not served: {error}"));
         }
+    }
+}
+
+/// Running short of something for a moment must not end the agent, and with it what it is at.
+fn is_passing(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [
+        Errno::INTR,
+        Errno::CONNABORTED,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::NOBUFS,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| passing.contains(&errno))
+}
+
+fn is_root(stream: &UnixStream) -> bool {
+    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid.is_root())
+}
+
+fn turn_away(stream: UnixStream) {
+    let trouble = Trouble::refused(
+        format!("{MOST_CONNECTIONS} connections to this agent are open already"),
+        "wait until some have ended, or look with `longshore-agent status` as root who holds them",
+    );
+    let mut writer = peer::Writer::new(stream);
+    // Whoever does not want to hear it is turned away all the same.
+    let _unheard = writer
+        .greet()
+        .and_then(|()| writer.send(&[FromAgent::Reply(Box::new(reply_to(trouble)))]));
+}
+
+/// One of the connections that are open, counted until it is dropped, however it ends.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What a connection holds is given up however it ends.
+struct Held<'a>(&'a Agent, Claimant);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.locks.release(self.1, None);
     }
 }
 
@@ -128,6 +198,7 @@ fn accept(listener: &UnixListener, agent: &Arc<Agent>) -> Result<(), ServeError>
 /// else; whoever is at the other end is told where that is still possible.
 fn converse(agent: &Arc<Agent>, stream: UnixStream) {
     let claimant = agent.claimant();
+    let _held = Held(agent, claimant);
     let conversation = || orders::Session::greet(agent, claimant, stream)?.converse();
     if let Err(error) = conversation() {
         eprint_line(&format!(
@@ -135,7 +206,6 @@ fn converse(agent: &Arc<Agent>, stream: UnixStream) {
             crate::operation::chain(&error)
         ));
     }
-    agent.locks.release(claimant, None);
 }
 
 /// The agent's own journal is its standard error.

@@ -177,12 +177,14 @@ impl<'a> Session<'a> {
             ));
         }
         knows(&host, app)?;
-        let words = format!("{} by {}", short(verb), self.peer.person().name);
-        match self
-            .agent
-            .locks
-            .take(app, self.claimant, Holder::Somebody(words))
-        {
+        let name = &self.peer.person().name;
+        let words = format!("{} by {name}", short(verb));
+        let holder = if name == "root" {
+            Holder::Root(words)
+        } else {
+            Holder::Somebody(words)
+        };
+        match self.agent.locks.take(app, self.claimant, holder) {
             Ok(()) => Ok(Reply::Locked),
             Err(holder) => Err(locked(app, &holder)),
         }
@@ -254,12 +256,9 @@ impl<'a> Session<'a> {
             Ok(staged) => {
                 let finish = Arc::clone(&operation);
                 let agent = Arc::clone(self.agent);
-                spawn(move || {
-                    finish.end(staged.finish(&agent, &finish));
-                    drop(share);
-                });
+                spawn(move || finish.run(share, || staged.finish(&agent, &finish)));
             }
-            Err(trouble) => operation.end(Err(trouble)),
+            Err(trouble) => operation.end(share, Err(trouble)),
         }
         self.follow(&operation, cursor)
     }
@@ -275,10 +274,7 @@ impl<'a> Session<'a> {
             Err(error) => return Ok(Some(reply_to(error.into()))),
         };
         let (running, agent) = (Arc::clone(&operation), Arc::clone(self.agent));
-        spawn(move || {
-            running.end(work(&agent, &running));
-            drop(share);
-        });
+        spawn(move || running.run(share, || work(&agent, &running)));
         self.follow(&operation, Cursor::default()).map(|()| None)
     }
 

@@ -41,6 +41,8 @@ pub(crate) enum PeerError {
     Silent,
     #[error(transparent)]
     Codec(#[from] CodecError),
+    #[error("it was cancelled")]
+    Cancelled,
     #[error("a message came that does not belong here")]
     OutOfPlace,
 }
@@ -165,6 +167,14 @@ impl Peer {
 pub(crate) struct Writer(UnixStream);
 
 impl Writer {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self(stream)
+    }
+
+    pub(super) fn greet(&mut self) -> Result<(), PeerError> {
+        self.0.write_all(MAGIC).map_err(PeerError::Broken)
+    }
+
     pub(crate) fn send(&mut self, messages: &[FromAgent]) -> Result<(), PeerError> {
         write(&mut self.0, messages)
     }
@@ -198,6 +208,7 @@ impl Read for Data<'_> {
                 Some(Frame::Data(bytes)) => (self.frame, self.at) = (bytes, 0),
                 Some(message) => match message.parse().map_err(std::io::Error::other)? {
                     ToAgent::End => self.ended = true,
+                    ToAgent::Cancel => return Err(std::io::Error::other(PeerError::Cancelled)),
                     _ => return Err(std::io::Error::other(PeerError::OutOfPlace)),
                 },
                 None => return Err(std::io::ErrorKind::UnexpectedEof.into()),
