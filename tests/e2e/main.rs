@@ -6,10 +6,12 @@ mod ambush;
 mod answers;
 mod broken_releases;
 mod deployments;
+mod hostile_steps;
 mod hosts;
 mod killed_agent;
 mod load;
 mod outages;
+mod power_cut;
 mod refusals;
 mod stage;
 mod told;
@@ -31,6 +33,8 @@ const STORIES: &[&[Story]] = &[
     outages::STORIES,
     killed_agent::STORIES,
     refusals::STORIES,
+    power_cut::STORIES,
+    hostile_steps::STORIES,
     two_apps::STORIES,
     agent::STORIES,
 ];

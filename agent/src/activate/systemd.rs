@@ -22,8 +22,12 @@ pub(crate) fn start(unit: &str) -> Result<(), CommandError> {
 
 /// Waits until the unit has drained and ended. One that does not run is fine.
 pub(crate) fn stop(unit: &str) -> Result<(), CommandError> {
-    command::run("systemctl", &["stop", unit])?;
-    // A unit that ended badly would otherwise be shown as failed for ever.
+    command::run("systemctl", &["stop", unit]).map(drop)
+}
+
+/// The same for a unit that ended badly, which would otherwise be shown as failed for ever.
+pub(crate) fn stop_and_forget(unit: &str) -> Result<(), CommandError> {
+    stop(unit)?;
     command::ask("systemctl", &["reset-failed", unit]).map(drop)
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn take_back(
     let live = live::live(layout);
     let idle = started.filter(|slot| live.as_ref().is_none_or(|live| live.slot != *slot));
     if let Some(slot) = idle
-        && let Err(error) = systemd::stop(&layout.unit(slot))
+        && let Err(error) = systemd::stop_and_forget(&layout.unit(slot))
     {
         problems.push(chain(&error));
     }

@@ -40,10 +40,10 @@ pub(super) fn rebuild(
         .into_iter()
         .map(|row| row.version.to_string())
         .collect();
-    let base = Base::find(layout, tree, &newest);
+    let mut base = Base::find(layout, tree, &newest);
     let failed = |error: io::Error| Trouble::because(&error, MEND_DISK);
     fs_err::create_dir(folder).map_err(failed)?;
-    let lacking = link_what_is_here(&base, tree, folder).map_err(failed)?;
+    let lacking = link_what_is_here(&mut base, tree, folder).map_err(failed)?;
     let bytes = lacking
         .iter()
         .filter_map(|at| tree.entries().get(*at))
@@ -107,7 +107,7 @@ pub(crate) fn room_problem(place: &Path, bytes: u64, entries: u64) -> io::Result
 }
 
 /// Makes all folders, and all files whose content is here. Gives back the other entries.
-fn link_what_is_here(base: &Base, tree: &Tree, folder: &Path) -> io::Result<Vec<usize>> {
+fn link_what_is_here(base: &mut Base, tree: &Tree, folder: &Path) -> io::Result<Vec<usize>> {
     let mut made: HashSet<&str> = HashSet::new();
     let mut lacking = Vec::new();
     for (at, entry) in tree.entries().iter().enumerate() {
