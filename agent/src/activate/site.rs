@@ -241,19 +241,24 @@ pub(crate) fn install(
     let before = fs_err::read_to_string(layout.site()).ok();
     let site = Site::of(layout, manifest, domain);
     put(&layout.site(), &site.text).map_err(SiteError::Write)?;
-    let taken = test_together(layout, &known).and_then(|()| site.reload(layout, domain));
-    if taken.is_err() {
-        // The answer is what went wrong first; a failure to go back shows at the next test.
-        let back = match &before {
-            Some(before) => put(&layout.site(), before).map(drop),
-            None => fs_err::remove_file(layout.site()),
-        };
-        let reloaded = systemd::reload("nginx");
-        if back.is_err() || reloaded.is_err() {
-            crate::server::eprint_line("the site before could not be put back whole");
-        }
+    let put_back = || match &before {
+        Some(before) => put(&layout.site(), before).map(drop),
+        None => fs_err::remove_file(layout.site()),
+    };
+    // nginx has not looked at it yet: visitors of other apps are not to feel a reload for nothing.
+    test_together(layout, &known).inspect_err(|_| note(put_back()))?;
+    site.reload(layout, domain).inspect_err(|_| {
+        note(put_back());
+        note(systemd::reload("nginx"));
+    })
+}
+
+/// The answer is what went wrong first; a failure to go back is for the journal.
+fn note<E: std::error::Error>(back: Result<(), E>) {
+    if let Err(error) = back {
+        let error = crate::operation::chain(&error);
+        crate::server::eprint_line(&format!("the site before was not put back whole: {error}"));
     }
-    taken
 }
 
 /// Puts the site of what serves back, also where nginx's configuration is broken as it stands: it
@@ -274,13 +279,10 @@ pub(crate) fn restore(
 pub(crate) fn remove(layout: &AppLayout) -> Result<(), SiteError> {
     let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
     match fs_err::remove_file(layout.site()) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(SiteError::Write(error)),
+        Ok(()) => systemd::reload("nginx").map_err(SiteError::Nginx),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(SiteError::Write(error)),
     }
-    // Without a file it is not known what nginx has loaded; an app that never served has no
-    // visitors whom a reload would hurt.
-    systemd::reload("nginx").map_err(SiteError::Nginx)
 }
 
 /// The text of a site, and what it says of itself once nginx has loaded it.
