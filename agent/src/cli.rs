@@ -8,6 +8,7 @@ use semver::Version;
 use thiserror::Error;
 
 use crate::activate::boot;
+use crate::journal;
 use crate::local::{self, LocalError};
 use crate::operation::chain;
 use crate::server::{self, ConnectError, ServeError, agent_version};
@@ -74,7 +75,7 @@ pub fn main_impl() -> ExitCode {
     match parse(Parser::from_env()).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            server::eprint_line(&format!("longshore-agent: {}", words(&error)));
+            journal::say(&format!("longshore-agent: {}", words(&error)));
             ExitCode::from(error.code())
         }
     }

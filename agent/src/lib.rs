@@ -4,11 +4,13 @@
 //! start by `recovery`, from the operations that the ledger has as running.
 
 mod activate;
+mod agent;
 mod cli;
 mod command;
 mod events;
 mod host;
 mod intake;
+mod journal;
 mod layout;
 mod ledger;
 mod links;
@@ -16,10 +18,14 @@ mod local;
 mod locks;
 mod names;
 mod operation;
+mod peer;
 mod preflight;
 mod recovery;
 mod server;
 mod status;
+mod step_unit;
+mod system_file;
+mod systemd;
 mod trash;
 
 pub use cli::main_impl;

@@ -12,12 +12,12 @@ use longshore_shared::wire::latest::{
     Event, Failed, FromAgent, Outcome, Problem, Reply, StepState,
 };
 
-use crate::activate::systemd;
 use crate::command::printable;
 use crate::events::EventLog;
+use crate::journal;
 use crate::ledger::{Ledger, LedgerError, NewOperation};
 use crate::locks::Share;
-use crate::server::eprint_line;
+use crate::systemd;
 
 /// How many ended operations stay at hand for a controller that comes back.
 const MOST_ENDED: usize = 4;
@@ -181,7 +181,7 @@ impl Operation {
         if let Some(unit) = self.unit().clone()
             && let Err(error) = systemd::stop_soon(&unit)
         {
-            eprint_line(&chain(&error));
+            journal::say(&chain(&error));
         }
     }
 
@@ -220,7 +220,7 @@ impl Operation {
         };
         if let Err(error) = self.ledger.end(self.id, outcome, message.as_deref()) {
             // What was done stands as the reply says; the next operation mends the history.
-            eprint_line(&format!("operation {}: {}", self.id, chain(&error)));
+            journal::say(&format!("operation {}: {}", self.id, chain(&error)));
         }
         drop(share);
         let reply = result.unwrap_or_else(reply_to);

@@ -6,13 +6,14 @@ use longshore_shared::manifest::Manifest;
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{Preflighted, Problem, Reply};
 
-use crate::activate::{live, site, systemd};
+use crate::activate::{live, site};
+use crate::agent::Agent;
 use crate::host::Host;
 use crate::intake;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::LedgerError;
 use crate::operation::{Trouble, chain};
-use crate::server::Agent;
+use crate::systemd;
 
 /// Looks at all that an order to deploy or to roll back would need.
 pub(crate) fn check(

@@ -7,36 +7,38 @@ use std::sync::Arc;
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::Outcome;
 
-use crate::activate::{self, cooldown, live, systemd};
+use crate::activate::{self, cooldown, live};
+use crate::agent::Agent;
 use crate::host::Host;
+use crate::journal;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::OperationRow;
 use crate::operation::{Trouble, chain};
-use crate::server::{Agent, eprint_line};
+use crate::systemd;
 
 /// Brings every app into one whole state. A problem with one of them stops neither the others nor
 /// the agent: it is what `status` is asked through.
 pub(crate) fn recover(agent: &Arc<Agent>) {
     let running = agent.ledger.running().unwrap_or_else(|error| {
-        eprint_line(&chain(&error));
+        journal::say(&chain(&error));
         Vec::new()
     });
     for row in running {
         let (outcome, message) =
             settle(agent, &row).unwrap_or_else(|trouble| (Outcome::Failed, trouble.message()));
-        eprint_line(&format!(
+        journal::say(&format!(
             "operation {} ({} of {}): {message}",
             row.id, row.verb, row.app
         ));
         if let Err(error) = agent.ledger.end(row.id, outcome, Some(&message)) {
-            eprint_line(&chain(&error));
+            journal::say(&chain(&error));
         }
     }
     for app in apps() {
         let layout = AppLayout::new(&app);
         activate::clear_staging(&layout);
         if let Err(error) = activate::sweep(&agent.ledger, &layout) {
-            eprint_line(&chain(&error));
+            journal::say(&chain(&error));
         }
         cooldown::watch(agent, &app);
     }
@@ -46,7 +48,7 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
     let layout = AppLayout::new(&row.app);
     // A step of the release may have gone on without the agent; nobody waits for it any more.
     if let Err(error) = systemd::stop_if_there(&layout.step_unit()) {
-        eprint_line(&chain(&error));
+        journal::say(&chain(&error));
     }
     let (Some(why), Some(slot), Some(version)) = (row.why, row.slot, &row.version) else {
         return settle_other(agent, row);

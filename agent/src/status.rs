@@ -1,17 +1,17 @@
 //! What an app on this host looks like now: the links say what is live, the ledger what happened.
 
-use jiff::Timestamp;
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{AppStatus, ReleaseState, ReleaseStatus};
 use semver::Version;
 
-use crate::activate::{self, live, systemd};
+use crate::activate::{self, live};
+use crate::agent::Agent;
 use crate::host::Host;
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::{Ledger, LedgerError, ReleaseRow, Verdict};
 use crate::locks::Locks;
 use crate::operation::Trouble;
-use crate::server::Agent;
+use crate::systemd;
 
 /// All apps of this host, or one.
 pub(crate) fn report(
@@ -66,7 +66,7 @@ pub(crate) fn one(
     };
     Ok(AppStatus {
         app: app.clone(),
-        previous: rollback_target(&layout, &releases, &servings),
+        previous: activate::rollback_target(&layout, &releases, &servings),
         slot: live.as_ref().map(|live| live.slot),
         healthy,
         releases: releases
@@ -97,79 +97,4 @@ fn warm_version(ledger: &Ledger, layout: &AppLayout) -> Result<Option<Version>, 
     let idle = live::live(layout).is_none_or(|live| other_slot(live.slot) == warm.slot);
     let runs = idle && systemd::is_active(&layout.unit(warm.slot)).unwrap_or(false);
     Ok(runs.then(|| live::in_slot(layout, warm.slot)).flatten())
-}
-
-/// Where a rollback goes: the newest good release that served before the live one.
-pub(crate) fn rollback_target(
-    layout: &AppLayout,
-    releases: &[ReleaseRow],
-    servings: &[(Version, Timestamp)],
-) -> Option<Version> {
-    let live = live::live(layout)?.version;
-    earlier_good(&live, releases, servings)
-}
-
-/// A release that was rolled back from is marked bad, so the walk back never turns around.
-fn earlier_good(
-    live: &Version,
-    releases: &[ReleaseRow],
-    servings: &[(Version, Timestamp)],
-) -> Option<Version> {
-    let is_good = |version: &Version| {
-        releases
-            .iter()
-            .any(|release| release.version == *version && release.verdict == Verdict::Good)
-    };
-    let mut earlier = servings
-        .iter()
-        .map(|(version, _)| version)
-        .skip_while(|v| *v != live);
-    earlier
-        .find(|version| *version != live && is_good(version))
-        .cloned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use longshore_shared::digest::Sha256Digest;
-
-    fn v(minor: u64) -> Version {
-        Version::new(1, minor, 0)
-    }
-
-    fn row(minor: u64, verdict: Verdict) -> ReleaseRow {
-        ReleaseRow {
-            version: v(minor),
-            manifest: Sha256Digest::of(b""),
-            signer: String::new(),
-            commit: String::new(),
-            bytes: 0,
-            staged: Timestamp::now(),
-            verdict,
-        }
-    }
-
-    #[test]
-    fn a_rollback_goes_back_and_never_forth() {
-        let (good, bad) = (Verdict::Good, Verdict::Bad);
-        let target = |live, releases: &[ReleaseRow], served: &[u64]| {
-            let servings: Vec<_> = served.iter().map(|at| (v(*at), Timestamp::now())).collect();
-            earlier_good(&v(live), releases, &servings)
-        };
-        let three = [row(2, good), row(1, good), row(0, good)];
-        // The newest serving first.
-        assert_eq!(target(2, &three, &[2, 1, 0]), Some(v(1)));
-        assert_eq!(target(0, &three, &[0]), None);
-        // Rolled back from 2 to 1: the next one goes to 0.
-        let left = [row(2, bad), row(1, good), row(0, good)];
-        assert_eq!(target(1, &left, &[1, 2, 1, 0]), Some(v(0)));
-        // 1.0.0 was deployed again, not rolled back to: 1.1.0 was good and served before.
-        assert_eq!(target(0, &three, &[0, 1, 0]), Some(v(1)));
-        // A bad one on the way is passed over.
-        let bad_between = [row(2, good), row(1, bad), row(0, good)];
-        assert_eq!(target(2, &bad_between, &[2, 1, 0]), Some(v(0)));
-        // A pruned one cannot be gone to.
-        assert_eq!(target(2, &[row(2, good)], &[2, 1, 0]), None);
-    }
 }

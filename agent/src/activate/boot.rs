@@ -10,10 +10,11 @@ use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::Slot;
 use thiserror::Error;
 
-use super::{live, systemd};
+use super::live;
 use crate::command::{self, CommandError};
+use crate::journal;
 use crate::layout::{APPS, AppLayout};
-use crate::server::eprint_line;
+use crate::systemd;
 
 /// nginx starts after this, whether or not every slot listens by then.
 const UNTIL_LISTENING: Duration = Duration::from_secs(30);
@@ -47,7 +48,7 @@ pub(crate) fn boot() -> bool {
             Ok(()) => started.push(layout.socket(live.slot)),
             Err(error) => {
                 all = false;
-                eprint_line(&format!(
+                journal::say(&format!(
                     "{}: {}",
                     layout.app,
                     crate::operation::chain(&error)
@@ -59,7 +60,7 @@ pub(crate) fn boot() -> bool {
     for socket in started {
         while UnixStream::connect(&socket).is_err() {
             if Instant::now() >= deadline {
-                eprint_line(&format!("{} does not listen yet", socket.display()));
+                journal::say(&format!("{} does not listen yet", socket.display()));
                 all = false;
                 break;
             }

@@ -9,11 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use longshore_shared::name::AppName;
 
-use super::systemd;
+use crate::agent::Agent;
+use crate::journal;
 use crate::layout::AppLayout;
 use crate::locks::Holder;
 use crate::operation::chain;
-use crate::server::{Agent, eprint_line};
+use crate::systemd;
 
 /// While somebody changes the app its warm slot is theirs.
 const WHILE_LOCKED: Duration = Duration::from_secs(2);
@@ -37,7 +38,7 @@ pub(crate) fn watch(agent: &Arc<Agent>, app: &AppName) {
         .name("cooldown".to_owned())
         .spawn(wait)
     {
-        eprint_line(&format!(
+        journal::say(&format!(
             "nothing waits for the slot that was left: {error}"
         ));
     }
@@ -79,13 +80,13 @@ fn next_pause(agent: &Agent, app: &AppName) -> Option<Duration> {
         if live.is_none_or(|live| live.slot != warm.slot)
             && let Err(error) = systemd::stop(&layout.unit(warm.slot))
         {
-            eprint_line(&format!(
+            journal::say(&format!(
                 "the slot that was left did not stop: {}",
                 chain(&error)
             ));
         }
         if let Err(error) = agent.ledger.set_warm(app, None) {
-            eprint_line(&chain(&error));
+            journal::say(&chain(&error));
         }
     }
     agent.locks.release(claimant, Some(app));

@@ -7,9 +7,9 @@ use longshore_shared::manifest::Manifest;
 use longshore_shared::wire::latest::Slot;
 
 use super::probe::{Answer, ProbeError, ask_socket};
-use super::systemd;
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble, chain};
+use crate::systemd;
 
 /// One probe takes no longer, whatever the app file allows in all.
 const LONGEST_PROBE: Duration = Duration::from_secs(5);

@@ -7,12 +7,12 @@ use longshore_shared::wire::latest::Reply;
 use semver::Version;
 
 use super::live;
-use super::step_unit::{Mount, StepUnit};
-use crate::intake::release_environment;
+use crate::agent::Agent;
 use crate::layout::AppLayout;
 use crate::ledger::ReleaseRow;
 use crate::operation::{Operation, Trouble};
-use crate::server::Agent;
+use crate::step_unit::release_environment;
+use crate::step_unit::{Mount, StepUnit};
 
 /// A migration that can be begun.
 #[derive(Debug)]

@@ -13,13 +13,13 @@ mod prune;
 mod settle;
 pub(crate) mod site;
 mod slot_unit;
-pub(crate) mod step_unit;
 mod switch;
-pub(crate) mod systemd;
 mod take_back;
+mod way_back;
 
 pub(crate) use health::is_healthy;
 pub(crate) use prune::{clear_staging, prune, sweep};
 pub(crate) use settle::finish;
 pub(crate) use switch::{Switch, verb};
 pub(crate) use take_back::take_back;
+pub(crate) use way_back::rollback_target;

@@ -9,10 +9,10 @@ use longshore_shared::wire::latest::Slot;
 use semver::Version;
 
 use super::live::in_slot;
+use crate::journal;
 use crate::layout::{AppLayout, ReleaseFiles};
 use crate::ledger::{Ledger, LedgerError, ReleaseRow, Verdict};
 use crate::links;
-use crate::server::eprint_line;
 
 static TRASH: AtomicU64 = AtomicU64::new(0);
 
@@ -31,7 +31,9 @@ pub(crate) fn prune(
         .filter_map(|slot| in_slot(layout, *slot))
         .collect();
     held.extend(fresh.cloned());
-    held.extend(crate::status::rollback_target(layout, &releases, &servings));
+    held.extend(super::way_back::rollback_target(
+        layout, &releases, &servings,
+    ));
     let mut trash = Vec::new();
     for version in surplus(&releases, &held, keep as usize) {
         ledger.remove_release(&layout.app, &version)?;
@@ -137,7 +139,7 @@ fn bury(layout: &AppLayout, folder: &Path) -> Option<PathBuf> {
         Ok(()) => Some(grave),
         Err(error) => {
             if error.kind() != io::ErrorKind::NotFound {
-                eprint_line(&format!("not pruned: {error}"));
+                journal::say(&format!("not pruned: {error}"));
             }
             None
         }
@@ -152,7 +154,7 @@ fn delete_behind(trash: Vec<PathBuf>) {
     let delete = move || {
         for path in trash {
             if let Err(error) = crate::trash::delete(&path) {
-                eprint_line(&format!("left behind for now: {error}"));
+                journal::say(&format!("left behind for now: {error}"));
             }
         }
     };

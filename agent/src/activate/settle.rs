@@ -7,11 +7,13 @@ use longshore_shared::manifest::Manifest;
 use longshore_shared::wire::latest::{Slot, SwitchReason};
 use semver::Version;
 
-use super::{cooldown, live, prune, systemd};
+use super::{cooldown, live, prune};
+use crate::agent::Agent;
+use crate::journal;
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::{LedgerError, Verdict, Warm};
 use crate::operation::{Trouble, chain};
-use crate::server::{Agent, eprint_line};
+use crate::systemd;
 
 /// Finishes a switch whose lasting link has moved, at the agent's next start. A power cut may have
 /// come with it: then the slot does not run, and is started.
@@ -72,6 +74,6 @@ pub(super) fn settle(
 /// Says in the journal what nobody else is told.
 pub(super) fn report(result: Result<(), LedgerError>) {
     if let Err(error) = result {
-        eprint_line(&chain(&error));
+        journal::say(&chain(&error));
     }
 }

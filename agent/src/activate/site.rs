@@ -11,11 +11,12 @@ use longshore_shared::manifest::Manifest;
 use thiserror::Error;
 
 use super::probe::ask_web_server;
-use super::systemd;
 use crate::command::{self, CommandError};
-use crate::intake::put;
+use crate::journal;
 use crate::layout::{AppLayout, NGINX_CONFIG};
 use crate::operation::Trouble;
+use crate::system_file::put;
+use crate::systemd;
 
 const TEMPLATE: &str = include_str!("../../../systemd/site.conf.template");
 const MARKER: &str = "/.well-known/longshore-site";
@@ -257,7 +258,7 @@ pub(crate) fn install(
 fn note<E: std::error::Error>(back: Result<(), E>) {
     if let Err(error) = back {
         let error = crate::operation::chain(&error);
-        crate::server::eprint_line(&format!("the site before was not put back whole: {error}"));
+        journal::say(&format!("the site before was not put back whole: {error}"));
     }
 }
 

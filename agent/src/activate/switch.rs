@@ -16,13 +16,14 @@ use super::health::Candidate;
 use super::live::{self, Live};
 use super::settle::{report, settle};
 use super::take_back::take_back;
-use super::{health, migrate, prune, site, slot_unit, systemd};
+use super::{health, migrate, prune, site, slot_unit};
+use crate::agent::Agent;
 use crate::host::Host;
-use crate::intake::put;
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::Verdict;
 use crate::operation::{Operation, Trouble};
-use crate::server::Agent;
+use crate::system_file::put;
+use crate::systemd;
 
 const MEND: &str =
     "the live release serves as before; mend what it says on this host, then try again";

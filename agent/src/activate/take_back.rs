@@ -2,10 +2,11 @@
 
 use longshore_shared::wire::latest::Slot;
 
-use super::{live, site, systemd};
+use super::{live, site};
 use crate::layout::AppLayout;
 use crate::links;
 use crate::operation::chain;
+use crate::systemd;
 
 /// Stops the slot that was started, and gives nginx the site of what serves. Gives back what could
 /// not be undone.

@@ -12,6 +12,7 @@ use crate::command::{self, CommandError};
 use crate::layout::{APPS, AppLayout, slot_name};
 use crate::names;
 use crate::operation::Trouble;
+use crate::system_file::put;
 use longshore_shared::wire::latest::Slot;
 
 const ROOT: (u32, u32) = (0, 0);
@@ -117,22 +118,4 @@ fn folder(path: &Path, uid: u32, gid: u32, mode: u32) -> io::Result<()> {
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     Ok(())
-}
-
-/// Writes a file of the system's configuration whole or not at all. Whether it changed.
-pub(crate) fn put(path: &Path, text: &str) -> io::Result<bool> {
-    if fs_err::read_to_string(path).is_ok_and(|present| present == text) {
-        return Ok(false);
-    }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs_err::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".longshore-")
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(folder)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    crate::links::sync_folder(folder)?;
-    Ok(true)
 }

@@ -24,17 +24,18 @@ use longshore_shared::wire::latest::{Ask, Reply, SignedManifest};
 use semver::Version;
 
 use crate::activate;
+use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::{self, Host};
+use crate::journal;
 use crate::layout::{AppLayout, ReleaseFiles};
 use crate::ledger::{ReleaseRow, Verdict};
 use crate::links;
 use crate::operation::{Operation, Trouble, chain};
-use crate::server::Agent;
-use crate::server::peer::{Data, Peer, PeerError};
+use crate::peer::{Data, Peer, PeerError};
+use crate::step_unit::release_environment;
 use crate::trash;
 
-pub(crate) use home::put;
 pub(crate) use rebuild::room_problem;
 
 const MEND_DISK: &str = "look at the disk and its permissions on this host, then deploy again";
@@ -239,18 +240,6 @@ impl Intake {
     }
 }
 
-/// What every step and every slot is told of its release.
-pub(crate) fn release_environment(
-    manifest: &Manifest,
-) -> impl Iterator<Item = (&'static str, String)> {
-    [
-        ("LONGSHORE_APP", manifest.app.to_string()),
-        ("LONGSHORE_VERSION", manifest.version.to_string()),
-        ("LONGSHORE_COMMIT", manifest.commit.clone()),
-    ]
-    .into_iter()
-}
-
 /// Checks a release's signature, and that it may come to this host at all.
 pub(crate) fn verify(host: &Host, release: &SignedManifest) -> Result<Verified<Manifest>, Trouble> {
     let allowed = host::allowed_signers().map_err(|error| {
@@ -329,6 +318,6 @@ fn hostile(error: &dyn std::error::Error) -> Trouble {
 /// Takes an unfinished release away. What cannot be removed now is removed at the next start.
 fn discard(folder: &Path) {
     if let Err(error) = trash::delete(folder) {
-        crate::server::eprint_line(&format!("left behind for now: {error}"));
+        journal::say(&format!("left behind for now: {error}"));
     }
 }

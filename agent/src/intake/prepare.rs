@@ -10,10 +10,10 @@ use std::path::Path;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::tree::Tree;
 
-use super::{MEND_DISK, home, layers, release_environment, seal, shared};
-use crate::activate::step_unit::{Mount, StepUnit};
+use super::{MEND_DISK, home, layers, seal, shared};
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble};
+use crate::step_unit::{Mount, StepUnit, release_environment};
 
 /// Compiles what the release itself brings. A file that does not compile is the app's business.
 const COMPILE: &str = "p=.venv/bin/python; [ -x $p ] || p=$(command -v python3) || exit 0; \

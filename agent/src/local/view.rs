@@ -8,11 +8,12 @@ use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{AppStatus, Outcome, ReleaseState};
 
 use super::LocalError;
-use crate::activate::{live, systemd};
+use crate::activate::live;
 use crate::host::Host;
 use crate::layout::{AppLayout, LEDGER, slot_name};
 use crate::ledger::Ledger;
 use crate::status;
+use crate::systemd;
 
 const MOST_HISTORY: u32 = 50;
 const LINES_OF_LOG: usize = 100;

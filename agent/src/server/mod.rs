@@ -3,24 +3,25 @@
 mod bridge;
 mod notify;
 mod orders;
-pub(crate) mod peer;
 
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use longshore_shared::wire::latest::FromAgent;
 use thiserror::Error;
 
-use crate::activate::cooldown::Cooldowns;
+use crate::agent::Agent;
+use crate::journal;
 use crate::layout::{LEDGER, RUN, SOCKET, STATE};
 use crate::ledger::{Ledger, LedgerError};
-use crate::locks::{Claimant, Locks};
+use crate::locks::Claimant;
 use crate::names;
-use crate::operation::{Operations, Trouble, reply_to};
+use crate::operation::{Trouble, reply_to};
+use crate::peer::Writer;
 use crate::recovery;
 
 pub(crate) use bridge::{ConnectError, connect, open};
@@ -32,23 +33,6 @@ const MOST_CONNECTIONS: usize = 64;
 const FOR_ROOT: usize = 8;
 const WHILE_SHORT: Duration = Duration::from_millis(200);
 const GROUP: &str = "longshore";
-
-/// All that the threads of the agent share.
-#[derive(Debug)]
-pub(crate) struct Agent {
-    pub(crate) ledger: Arc<Ledger>,
-    pub(crate) locks: Locks,
-    pub(crate) operations: Operations,
-    pub(crate) cooldowns: Cooldowns,
-    claimants: AtomicU64,
-}
-
-impl Agent {
-    /// Somebody who can hold locks and is nobody else.
-    pub(crate) fn claimant(&self) -> Claimant {
-        Claimant(self.claimants.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// Why the agent does not serve.
 #[derive(Debug, Error)]
@@ -70,13 +54,7 @@ pub(crate) enum ServeError {
 /// Recovers what was interrupted, then serves until the process is ended.
 pub(crate) fn serve() -> Result<(), ServeError> {
     let listener = prepare()?;
-    let agent = Arc::new(Agent {
-        ledger: Arc::new(Ledger::open(Path::new(LEDGER))?),
-        locks: Locks::default(),
-        operations: Operations::default(),
-        cooldowns: Cooldowns::default(),
-        claimants: AtomicU64::new(1),
-    });
+    let agent = Arc::new(Agent::new(Ledger::open(Path::new(LEDGER))?));
     recovery::recover(&agent);
     notify::ready();
     accept(&listener, &agent)
@@ -134,7 +112,7 @@ fn accept(listener: &UnixListener, agent: &Arc<Agent>) -> Result<(), ServeError>
             .name("connection".to_owned())
             .spawn(connection);
         if let Err(error) = spawned {
-            eprint_line(&format!("a connection was not served: {error}"));
+            journal::say(&format!("a connection was not served: {error}"));
         }
     }
 }
@@ -162,7 +140,7 @@ fn turn_away(stream: UnixStream) {
         format!("{MOST_CONNECTIONS} connections to this agent are open already"),
         "wait until some have ended, or look with `longshore-agent status` as root who holds them",
     );
-    let mut writer = peer::Writer::new(stream);
+    let mut writer = Writer::new(stream);
     // Whoever does not want to hear it is turned away all the same.
     let _unheard = writer
         .greet()
@@ -201,15 +179,9 @@ fn converse(agent: &Arc<Agent>, stream: UnixStream) {
     let _held = Held(agent, claimant);
     let conversation = || orders::Session::greet(agent, claimant, stream)?.converse();
     if let Err(error) = conversation() {
-        eprint_line(&format!(
+        journal::say(&format!(
             "a connection ended: {}",
             crate::operation::chain(&error)
         ));
     }
-}
-
-/// The agent's own journal is its standard error.
-#[expect(clippy::print_stderr, reason = "standard error is the agent's journal")]
-pub(crate) fn eprint_line(line: &str) {
-    eprintln!("{line}");
 }

@@ -1,5 +1,6 @@
 //! Telling systemd that the agent is ready (`Type=notify`).
 
+use crate::journal;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -17,7 +18,7 @@ pub(super) fn ready() {
         UnixDatagram::unbound()?.send_to_addr(b"READY=1\nSTATUS=Waiting for orders", &address)
     });
     if let Err(error) = told {
-        super::eprint_line(&format!(
+        journal::say(&format!(
             "systemd was not told that the agent is ready: {error}"
         ));
     }

@@ -9,14 +9,14 @@ use longshore_shared::wire::latest::{
 };
 use semver::Version;
 
-use super::Agent;
-use super::peer::{Peer, PeerError};
 use crate::activate::{self, migrate};
+use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::{Host, Right};
 use crate::ledger::NewOperation;
 use crate::locks::{Claimant, Holder, Share};
 use crate::operation::{Operation, Trouble, chain, reply_to};
+use crate::peer::{Peer, PeerError};
 use crate::{intake, preflight, status};
 
 /// A connection whose other end is known.

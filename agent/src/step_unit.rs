@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use longshore_shared::manifest::Manifest;
+
 use crate::command;
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble, chain};
@@ -10,6 +12,18 @@ use crate::operation::{Operation, Trouble, chain};
 const LINES_KEPT: usize = 30;
 /// A step that never ends would hold the lock for ever.
 const LONGEST_STEP: &str = "RuntimeMaxSec=30min";
+
+/// What every step and every slot is told of its release.
+pub(crate) fn release_environment(
+    manifest: &Manifest,
+) -> impl Iterator<Item = (&'static str, String)> {
+    [
+        ("LONGSHORE_APP", manifest.app.to_string()),
+        ("LONGSHORE_VERSION", manifest.version.to_string()),
+        ("LONGSHORE_COMMIT", manifest.commit.clone()),
+    ]
+    .into_iter()
+}
 
 /// Whether a step may change the release that it sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

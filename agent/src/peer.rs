@@ -167,11 +167,11 @@ impl Peer {
 pub(crate) struct Writer(UnixStream);
 
 impl Writer {
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(crate) fn new(stream: UnixStream) -> Self {
         Self(stream)
     }
 
-    pub(super) fn greet(&mut self) -> Result<(), PeerError> {
+    pub(crate) fn greet(&mut self) -> Result<(), PeerError> {
         self.0.write_all(MAGIC).map_err(PeerError::Broken)
     }
 

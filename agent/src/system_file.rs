@@ -1,0 +1,23 @@
+//! Files of the system's configuration that the agent makes.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// Writes a file of the system's configuration whole or not at all. Whether it changed.
+pub(crate) fn put(path: &Path, text: &str) -> io::Result<bool> {
+    if fs_err::read_to_string(path).is_ok_and(|present| present == text) {
+        return Ok(false);
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs_err::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".longshore-")
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(folder)?;
+    io::Write::write_all(&mut file, text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    crate::links::sync_folder(folder)?;
+    Ok(true)
+}
