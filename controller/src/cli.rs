@@ -1,16 +1,16 @@
 //! The command line as a tree of types, and the way from arguments to an exit code.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::global_args::GlobalArgs;
 use crate::report::error_line;
 use crate::ui::{self, Ui};
 
@@ -47,37 +47,6 @@ pub(crate) struct Cli {
     global: GlobalArgs,
     #[command(subcommand)]
     verb: Verb,
-}
-
-/// What every verb understands, before or after the verb.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options everywhere")]
-pub(crate) struct GlobalArgs {
-    /// The inventory; else inventory.toml in this folder or a parent
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "LONGSHORE_INVENTORY",
-        hide_env_values = true
-    )]
-    pub(crate) inventory: Option<PathBuf>,
-
-    /// The app; else that of the longshore.toml here, else the environment's only one
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) app: Option<String>,
-
-    /// One JSON object a line on standard output; words for people go to standard error
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-
-    /// Answer yes to every question; without a terminal nothing is asked anyway
-    #[arg(long, short = 'y', global = true)]
-    pub(crate) yes: bool,
-
-    /// Say more about what happens; -vv shows the SSH library's own words too
-    #[arg(long, short = 'v', global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use longshore_shared::app_file::AppFile;
 
-use crate::cli::GlobalArgs;
 use crate::error::CommandError;
 use crate::event::Report;
+use crate::global_args::GlobalArgs;
 use crate::inventory::{self, Environment, EnvironmentApp, Inventory};
 use crate::rollout::Reach;
 use crate::ssh::{AskPassphrase, Keyring, Surroundings};

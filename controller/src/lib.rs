@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod exit_code;
 pub mod fleet;
+mod global_args;
 pub mod inventory;
 pub mod plan;
 pub mod release;
