@@ -54,16 +54,15 @@ impl Ambush {
                 return Err("strace did not attach to the agent".into());
             }
         }
-        let watcher = thread::spawn(move || watch(said, agent, at));
+        let tracer = Pid::from_child(&strace);
+        let watcher = thread::spawn(move || watch(said, agent, tracer, at));
         Ok(Self { strace, watcher })
     }
 
     /// Ends the watch. How many durable writes were seen.
     pub(crate) fn end(mut self) -> Result<usize> {
-        let strace = Pid::from_child(&self.strace);
-        if self.strace.try_wait()?.is_none() {
-            kill_process(strace, Signal::INT)?;
-        }
+        // Asked to end, strace may wait for ever for a thread that has died meanwhile.
+        self.strace.kill()?;
         self.strace.wait()?;
         self.watcher
             .join()
@@ -71,7 +70,7 @@ impl Ambush {
     }
 }
 
-fn watch(said: BufReader<ChildStderr>, agent: Pid, at: usize) -> usize {
+fn watch(said: BufReader<ChildStderr>, agent: Pid, tracer: Pid, at: usize) -> usize {
     let (seen, ended) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -87,7 +86,13 @@ fn watch(said: BufReader<ChildStderr>, agent: Pid, at: usize) -> usize {
             // What is durable now is this write; the step behind it has not begun.
             if line.contains("fsync(") && seen.fetch_add(1, Ordering::SeqCst) + 1 == at {
                 let _ended_already = kill_process(agent, Signal::KILL);
+                // A traced process is not gone before its tracer has taken note, or is gone too.
+                let _ended_already = kill_process(tracer, Signal::KILL);
             }
+        }
+        // A last stop may have been under way when the tracer ended.
+        if seen.load(Ordering::SeqCst) < at {
+            thread::sleep(Duration::from_millis(20));
         }
         ended.store(true, Ordering::SeqCst);
     });
