@@ -11,6 +11,9 @@ use thiserror::Error;
 use crate::lab::Lab;
 use crate::process;
 
+/// Longer than any run takes, on the slowest machine.
+const MOST_SECONDS: u32 = 240;
+
 /// Why the controller could not be run.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -127,7 +130,7 @@ impl Controller {
     pub fn run(&self, words: &[&str]) -> Result<Answer, Error> {
         let mut command = self.command(words);
         command.args(["--json", "--yes"]);
-        Ok(answer(&process::output(&mut command)?))
+        Ok(answer(&process::output(&mut bounded(&command))?))
     }
 
     /// Runs as it is and reads what it said.
@@ -156,6 +159,25 @@ fn passes(key: &str) -> bool {
     ];
     let proxy = key.to_ascii_lowercase().ends_with("_proxy");
     exact.contains(&key) || proxy || key.starts_with("PIP_") || key.starts_with("PYENV_")
+}
+
+/// The same, ended after a while: a run that hangs must not take all others with it.
+fn bounded(command: &Command) -> Command {
+    let mut bounded = Command::new("timeout");
+    bounded
+        .args(["--kill-after=5", &MOST_SECONDS.to_string()])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    for (key, value) in command.get_envs() {
+        if let Some(value) = value {
+            bounded.env(key, value);
+        }
+    }
+    if let Some(folder) = command.get_current_dir() {
+        bounded.current_dir(folder);
+    }
+    bounded
 }
 
 /// What a finished run said.
