@@ -18,7 +18,7 @@ The agent of Longshore on this host.
 
 Usage: longshore-agent VERB
 
-On the host itself, as root or as a member of the group longshore:
+On the host itself, as root:
   status                  what serves here, and what it could go back to
   rollback APP [VERSION]  go back to the newest good release before the live one, or to VERSION
   logs APP                the last lines of the live slot

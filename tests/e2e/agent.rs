@@ -73,9 +73,18 @@ fn is_small_and_sleeps() -> Told {
         }
         Ok(all)
     };
+    // What ends a connection may still be under way; then it sleeps, or it never does.
+    let mut asleep = false;
+    for _ in 0..5 {
+        let before = wakeups()?;
+        thread::sleep(Duration::from_secs(3));
+        asleep = wakeups()? == before;
+        if asleep {
+            break;
+        }
+    }
+    assert!(asleep, "an idle agent goes on waking up");
     let before = wakeups()?;
-    thread::sleep(Duration::from_secs(3));
-    assert_eq!(wakeups()?, before, "an idle agent woke up");
     // The count is one that moves when the agent does something.
     ended(&lease.controller(TINY).run(&["status", "demo"])?, 0);
     assert!(wakeups()? > before);

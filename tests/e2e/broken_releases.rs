@@ -16,15 +16,25 @@ pub(crate) const STORIES: &[Story] = &[
     },
     Story {
         name: "broken_releases::one_that_never_answers",
-        tell: || old_serves_throughout(&Behaviour::NeverAnswers, "/healthz"),
+        tell: || old_serves_throughout(&Behaviour::NeverAnswers, "/healthz: no whole answer came"),
     },
     Story {
         name: "broken_releases::one_that_answers_500",
-        tell: || old_serves_throughout(&Behaviour::Answers500, "500"),
+        tell: || {
+            old_serves_throughout(
+                &Behaviour::Answers500,
+                "/healthz answers 500: broken on purpose",
+            )
+        },
     },
     Story {
         name: "broken_releases::one_that_answers_with_the_old_version",
-        tell: || old_serves_throughout(&Behaviour::ClaimsVersion(String::from("1.0.0")), "1.0.0"),
+        tell: || {
+            old_serves_throughout(
+                &Behaviour::ClaimsVersion(String::from("1.0.0")),
+                "says version",
+            )
+        },
     },
     Story {
         name: "broken_releases::the_first_of_all_leaves_no_site",

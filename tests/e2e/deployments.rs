@@ -72,6 +72,8 @@ fn ten_and_ten_back(connections: Connections) -> Told {
     let mut load = lease.load(tiny);
     load.connections = connections;
     load.workers = 8;
+    // As fast as can be would starve the stories beside this one.
+    load.rate = Some(400.0);
     let load = load.start();
     for minor in 1..=10 {
         let version = format!("1.{minor}.0");

@@ -27,8 +27,9 @@ pub(crate) const STORIES: &[Story] = &[
 
 const TINY: Sample = Sample::Tiny;
 /// What a deployment goes through; each has to have been hit.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "receive", "unpack", "prepare", "ready", "migrate", "slot", "start", "health", "site", "links",
+    "settle",
 ];
 /// Far more than a deployment writes: a story that never ends would hide that it does not.
 const MOST_WRITES: usize = 60;
@@ -162,6 +163,10 @@ fn whole(lease: &Lease, answer: &Answer, old: &str, new: &str, when: &str) -> To
     assert!(
         [old, new].contains(&version.as_str()),
         "{when}: {version} serves: {said}"
+    );
+    assert!(
+        answer.code != Some(1) || version == old,
+        "{when}: said to be as before, and is not: {said}"
     );
     assert!(
         answer.code != Some(0) || version == new,

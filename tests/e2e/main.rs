@@ -54,8 +54,18 @@ fn main() -> ExitCode {
         })
         .collect();
     let count = trials.len();
+    let filter = arguments.filter.clone();
     let conclusion = libtest_mimic::run(&arguments, trials);
     stage::strike();
+    if let Some(filter) = filter.filter(|_| conclusion.num_passed + conclusion.num_failed == 0)
+        && may_run
+        && !arguments.list
+    {
+        say::line(&format!(
+            "no story has {filter:?} in its name; `--list` lists them"
+        ));
+        return ExitCode::FAILURE;
+    }
     if !may_run && !arguments.list {
         say::line(&format!(
             "left out: {count} end-to-end stories. They boot hosts, which needs root and \

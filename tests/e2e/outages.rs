@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use longshore_lab::host::Host;
 use longshore_lab::load::Load;
 use longshore_lab::sample::{Behaviour, Sample};
 
@@ -19,6 +20,14 @@ pub(crate) const STORIES: &[Story] = &[
     Story {
         name: "outages::a_deployment_ends_by_itself_when_ssh_is_cut",
         tell: ssh_is_cut,
+    },
+    Story {
+        name: "outages::an_interrupted_deployment_is_undone_and_says_so",
+        tell: interrupted,
+    },
+    Story {
+        name: "outages::two_at_once_and_one_of_them_is_told_who_has_the_lock",
+        tell: two_at_once,
     },
     Story {
         name: "outages::a_rebooted_host_serves_without_the_agent",
@@ -58,35 +67,70 @@ fn a_host_that_is_down() -> Told {
     Ok(())
 }
 
+/// Pulls the cable in the middle of a step; only the host itself knows how it ends.
 fn ssh_is_cut() -> Told {
-    let lease = lease(1)?;
-    let tiny = Sample::Tiny;
-    let repository = lease.repository(tiny)?;
-    // Slow enough to be cut in the middle.
-    repository.change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"sleep 3\"]\n"))?;
-    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
-    let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
-    ended(&lease.deploy(tiny, &first)?, 0);
-
-    let controller = lease.controller(tiny);
-    let mut command = controller.command(&["deploy", "demo", "--release", &second, "--json"]);
-    let mut deploy = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-    thread::sleep(Duration::from_millis(1500));
-    deploy.kill()?;
-    deploy.wait()?;
-
-    // It ends by itself, one way or the other, and the next deployment works.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    let answer = loop {
-        let answer = lease.deploy(tiny, &second)?;
-        if answer.code != Some(4) || Instant::now() > deadline {
-            break answer;
+    for (step, serves) in [("prepare", "1.0.0"), ("health", "1.1.0")] {
+        let lease = lease(1)?;
+        let tiny = Sample::Tiny;
+        let repository = lease.repository(tiny)?;
+        let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+        ended(&lease.deploy(tiny, &first)?, 0);
+        // Slow enough to be cut in the middle.
+        repository.change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"sleep 3\"]\n"))?;
+        let server = repository.folder().join("serve.py");
+        let code = fs_err::read_to_string(&server)?;
+        fs_err::write(
+            &server,
+            code.replace("\nmain()", "\nimport time\ntime.sleep(3)\nmain()"),
+        )?;
+        let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+        let controller = lease.controller(tiny);
+        let mut command = controller.command(&["deploy", "demo", "--release", &second, "--json"]);
+        let mut deploy = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let host = &lease.hosts[0];
+        wait_for_step(host, step)?;
+        lease.plug(host, false)?;
+        deploy.kill()?;
+        deploy.wait()?;
+        let running = "sqlite3 /var/lib/longshore/ledger.db \
+                       \"SELECT count(*) FROM operations WHERE outcome = 'running'\"";
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while host.sh(running)?.trim() != "0" {
+            assert!(Instant::now() < deadline, "{step}: it never ended");
+            thread::sleep(Duration::from_millis(100));
         }
-        thread::sleep(Duration::from_millis(500));
-    };
-    ended(&answer, 0);
-    let status = controller.run(&["status", "demo"])?;
-    assert_eq!(live(&status, "tiny"), ["1.1.0"], "{}", status.all());
+        lease.plug(host, true)?;
+        let status = controller.run(&["status", "demo"])?;
+        ended(&status, 0);
+        assert_eq!(live(&status, "tiny"), [serves], "{step}: {}", status.all());
+        assert!(
+            status.all().contains("\"outcome\":\"done\""),
+            "{}",
+            status.all()
+        );
+        // The lock goes with the line, as soon as the host hears that it is dead.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let answer = loop {
+            let answer = lease.deploy(tiny, &second)?;
+            if answer.code != Some(4) || Instant::now() > deadline {
+                break answer;
+            }
+            thread::sleep(Duration::from_millis(500));
+        };
+        ended(&answer, 0);
+    }
+    Ok(())
+}
+
+/// Waits until the ledger has this step as the last one of all.
+fn wait_for_step(host: &Host, step: &str) -> Told {
+    let query =
+        "sqlite3 /var/lib/longshore/ledger.db 'SELECT step FROM steps ORDER BY rowid DESC LIMIT 1'";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while host.sh(query)?.trim() != step {
+        assert!(Instant::now() < deadline, "the step {step} never came");
+        thread::sleep(Duration::from_millis(30));
+    }
     Ok(())
 }
 
@@ -108,5 +152,82 @@ fn a_rebooted_host_serves() -> Told {
         (0, Some(&200)),
         "{outcome}"
     );
+    Ok(())
+}
+
+/// Ctrl-C while the new release is waited for: the old one serves, and nothing is left running.
+fn interrupted() -> Told {
+    let lease = lease(2)?;
+    let tiny = Sample::Tiny;
+    let repository = lease.repository(tiny)?;
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let hangs = lease.release(&repository, "1.1.0", &Behaviour::NeverAnswers)?;
+    let third = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
+    ended(&lease.deploy(tiny, &first)?, 0);
+
+    let mut command =
+        lease
+            .controller(tiny)
+            .command(&["deploy", "demo", "--release", &hangs, "--json"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let deploy = command.spawn()?;
+    let host = &lease.hosts[0];
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while host
+        .sh("systemctl is-active longshore-tiny@green || true")?
+        .trim()
+        != "active"
+    {
+        assert!(Instant::now() < deadline, "the new slot was never started");
+        thread::sleep(Duration::from_millis(50));
+    }
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&deploy),
+        rustix::process::Signal::INT,
+    )?;
+    let answer = longshore_lab::controller::answer(&deploy.wait_with_output()?);
+    ended(&answer, 130);
+    for host in &lease.hosts {
+        let slots =
+            host.sh("systemctl is-active longshore-tiny@blue longshore-tiny@green || true")?;
+        let slots: Vec<&str> = slots.lines().collect();
+        assert!(
+            slots.first() == Some(&"active") && slots.get(1) != Some(&"active"),
+            "{slots:?}"
+        );
+    }
+    let status = lease.controller(tiny).run(&["status", "demo"])?;
+    assert_eq!(live(&status, "tiny"), ["1.0.0"; 2], "{}", status.all());
+    // The lock is free again.
+    ended(&lease.deploy(tiny, &third)?, 0);
+    Ok(())
+}
+
+fn two_at_once() -> Told {
+    let lease = lease(2)?;
+    let tiny = Sample::Tiny;
+    let repository = lease.repository(tiny)?;
+    let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    repository.change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"sleep 5\"]\n"))?;
+    let slow = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let (one, other) = thread::scope(|scope| {
+        let one = scope.spawn(|| lease.deploy(tiny, &slow).map_err(|error| error.to_string()));
+        let begun = wait_for_step(&lease.hosts[1], "prepare").map_err(|error| error.to_string());
+        let other = begun.and_then(|()| lease.deploy(tiny, &second).map_err(|e| e.to_string()));
+        let one = one
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (one, other)
+    });
+    ended(&one?, 0);
+    let other = other?;
+    ended(&other, 4);
+    assert!(other.all().contains("deploy by ops1"), "{}", other.all());
+    let status = lease.controller(tiny).run(&["status", "demo"])?;
+    assert_eq!(live(&status, "tiny"), ["1.0.0"; 2], "{}", status.all());
+    ended(&lease.deploy(tiny, &second)?, 0);
     Ok(())
 }

@@ -201,7 +201,11 @@ fn hosts_that_do_not_answer() -> Told {
     let only = ["status", "demo", "--on", good.name.as_str()];
     let status = lease.controller(TINY).run(&only)?;
     assert_ne!(status.code, Some(0), "{}", status.all());
-    assert!(status.all().contains("group longshore"), "{}", status.all());
+    assert!(
+        status.all().contains("usermod -aG longshore"),
+        "{}",
+        status.all()
+    );
 
     lease.inventory_as("ops1")?;
     let only = [

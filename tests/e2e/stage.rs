@@ -143,6 +143,11 @@ impl Lease {
         })
     }
 
+    /// Pulls or plugs a host's cable.
+    pub(crate) fn plug(&self, host: &Host, connected: bool) -> Result<()> {
+        Ok(self.stage.lab.network.plug(host.index, connected)?)
+    }
+
     /// The story's own folder, gone with the lease.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

@@ -224,15 +224,29 @@ fn mirror() -> String {
     ]);
     command.arg("Created-By: Packages");
     let targets = program::run(&mut command).unwrap_or_default();
-    mirror_in(&targets).unwrap_or(FALLBACK_MIRROR).to_owned()
+    let listed = |file: &str| fs_err::read_to_string(file).unwrap_or_default();
+    mirror_in(&targets, listed).unwrap_or_else(|| FALLBACK_MIRROR.to_owned())
 }
 
-fn mirror_in(targets: &str) -> Option<&str> {
+/// Cloud images name a file that lists mirrors; debootstrap wants one of them.
+fn mirror_in(targets: &str, listed: impl Fn(&str) -> String) -> Option<String> {
+    let plain = |uri: &str| {
+        let plain = uri.starts_with("http://") || uri.starts_with("https://");
+        plain.then(|| uri.trim_end_matches('/').to_owned())
+    };
     targets.lines().find_map(|line| {
         let words: Vec<&str> = line.split(' ').collect();
-        match words[..] {
-            [uri, SUITE, "main"] => Some(uri.trim_end_matches('/')),
-            _ => None,
+        let [uri, SUITE, "main"] = words[..] else {
+            return None;
+        };
+        match uri.strip_prefix("mirror+file:") {
+            Some(file) => {
+                let file = format!("/{}", file.trim_matches('/'));
+                listed(&file)
+                    .lines()
+                    .find_map(|line| plain(line.split_whitespace().next()?))
+            }
+            None => plain(uri),
         }
     })
 }
@@ -246,8 +260,24 @@ mod tests {
         let targets = "http://a.example/debian/ bookworm-updates main\n\
                        http://b.example/debian/ bookworm contrib\n\
                        http://c.example/debian/ bookworm main\n";
-        assert_eq!(mirror_in(targets), Some("http://c.example/debian"));
-        assert_eq!(mirror_in("http://u.example/ubuntu/ noble main\n"), None);
+        let none = |_: &str| String::new();
+        let found = mirror_in(targets, none);
+        assert_eq!(found.as_deref(), Some("http://c.example/debian"));
+        assert_eq!(
+            mirror_in("http://u.example/ubuntu/ noble main\n", none),
+            None
+        );
+        assert_eq!(mirror_in("cdrom:[Debian]/ bookworm main\n", none), None);
+        let cloud = "mirror+file:///etc/apt/mirrors/debian.list/ bookworm main\n";
+        let listed = |file: &str| {
+            assert_eq!(file, "/etc/apt/mirrors/debian.list");
+            "# the nearest\nhttps://d.example/debian priority:1\n".to_owned()
+        };
+        assert_eq!(
+            mirror_in(cloud, listed).as_deref(),
+            Some("https://d.example/debian")
+        );
+        assert_eq!(mirror_in(cloud, none), None);
     }
 
     #[test]

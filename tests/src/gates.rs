@@ -10,6 +10,9 @@ use crate::binaries::{cargo, executable, workspace};
 use crate::place::{BadName, Place};
 use crate::{machine, privilege, process, say};
 
+/// The release of cargo-deny that is built where the machine has none.
+const CARGO_DENY: &str = "0.20.2";
+
 /// Tells the end-to-end tests that hosts may be booted.
 pub const MAY_BOOT_HOSTS: &str = "LONGSHORE_LAB_E2E";
 
@@ -47,6 +50,11 @@ impl Gate {
             Self::Unit => "unit",
             Self::EndToEnd => "e2e",
         }
+    }
+
+    /// Whether it runs programs that the machine may lack.
+    pub fn needs_tools(self) -> bool {
+        matches!(self, Self::Deny | Self::Unit | Self::EndToEnd)
     }
 
     /// The gate of this name.
@@ -143,8 +151,9 @@ fn deny() -> Result<(), Error> {
         "licenses",
         "sources",
     ]))?;
-    if !process::passes(&mut deny(&["fetch", "db"])) {
-        say::line("left out: advisories, because their database cannot be reached from here");
+    if let Err(error) = process::run(&mut deny(&["fetch", "db"])) {
+        say::line("left out: advisories, because their database cannot be had from here:");
+        say::error(&error);
         return Ok(());
     }
     let advisories = [
@@ -169,7 +178,8 @@ fn cargo_deny() -> Result<PathBuf, Error> {
         privilege::folder_of_caller(&tools)?;
         let mut install = cargo();
         install
-            .args(["install", "cargo-deny", "--locked", "--quiet", "--root"])
+            .args(["install", "cargo-deny", "--locked", "--quiet"])
+            .args(["--version", CARGO_DENY, "--root"])
             .arg(&tools);
         process::show(&mut install)?;
     }

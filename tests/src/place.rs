@@ -38,7 +38,7 @@ impl Place {
     /// A lab of this name with the given folders.
     pub fn new(name: &str, cache: PathBuf, labs: PathBuf) -> Result<Self, BadName> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || name.len() > 20 || name.starts_with('-') || !name.chars().all(fits) {
+        if name.is_empty() || name.len() > 26 || name.starts_with('-') || !name.chars().all(fits) {
             return Err(BadName(name.to_owned()));
         }
         let digest = Sha256::digest(name.as_bytes());
@@ -56,6 +56,7 @@ impl Place {
 
     /// The same folders for a lab beside this one.
     pub fn beside(&self, suffix: &str) -> Result<Self, BadName> {
+        // The limit is for what people choose; what is added to it is ours.
         Self::new(
             &format!("{}-{suffix}", self.name),
             self.cache.clone(),

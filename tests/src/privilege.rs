@@ -11,6 +11,9 @@ use thiserror::Error;
 
 use crate::process;
 
+/// Tells the lab, started again as root, whose it is.
+const CALLER: &str = "LONGSHORE_LAB_CALLER";
+
 /// Why the lab cannot become root.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -39,25 +42,45 @@ pub fn become_root() -> Result<(), Error> {
         return Ok(());
     }
     let mut again = if is_root() {
-        Command::new("env")
+        let mut env = Command::new("env");
+        env.arg(format!("PATH={whole}"));
+        env
     } else if process::passes(Command::new("sudo").args(["-n", "true"])) {
         let mut sudo = Command::new("sudo");
-        sudo.args(["-n", "env"]);
+        sudo.args(["-n", "env", &format!("PATH={whole}")]);
+        // What is on a command line can be read by everybody, so only what the lab needs is.
+        for (key, value) in env::vars_os().filter(|(key, _)| is_needed(&key.to_string_lossy())) {
+            let mut pair = key;
+            pair.push("=");
+            pair.push(value);
+            sudo.arg(pair);
+        }
+        let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+        sudo.arg(format!("{CALLER}={}:{}", uid.as_raw(), gid.as_raw()));
         sudo
     } else {
         return Err(Error::NotRoot);
     };
-    for (key, value) in env::vars_os().filter(|(key, _)| key != "PATH") {
-        let mut pair = key;
-        pair.push("=");
-        pair.push(value);
-        again.arg(pair);
-    }
-    again.arg(format!("PATH={whole}"));
     again
         .arg(env::current_exe().map_err(Error::Again)?)
         .args(env::args_os().skip(1));
     Err(Error::Again(again.exec()))
+}
+
+fn is_needed(key: &str) -> bool {
+    let prefixes = ["LONGSHORE_LAB", "CARGO", "RUST", "PIP_", "LC_"];
+    let names = [
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "TERM",
+        "CI",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+    ];
+    names.contains(&key) || prefixes.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Debian keeps root's programs apart, and gives those folders to root's login alone.
@@ -72,29 +95,33 @@ fn with_roots_folders(path: &str) -> String {
     whole
 }
 
-/// A command that runs as the person who called sudo, so that no file of theirs becomes root's.
+/// Who called, where the lab has made itself root; a person who is root anyway is nobody else.
+fn caller() -> Option<(u32, u32)> {
+    let text = env::var(CALLER).ok()?;
+    let (uid, gid) = text.split_once(':')?;
+    let caller = (uid.parse().ok()?, gid.parse().ok()?);
+    is_root().then_some(caller)
+}
+
+/// A command that runs as the person who called, so that no file of theirs becomes root's.
 pub fn as_caller(program: &str) -> Command {
-    let caller = (env::var("SUDO_UID"), env::var("SUDO_GID"));
-    match caller {
-        (Ok(uid), Ok(gid)) if is_root() && uid != "0" => {
-            let mut command = Command::new("setpriv");
-            command
-                .arg(format!("--reuid={uid}"))
-                .arg(format!("--regid={gid}"));
-            command.args(["--init-groups", "--", program]);
-            command
-        }
-        _ => Command::new(program),
-    }
+    let Some((uid, gid)) = caller() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("setpriv");
+    command
+        .arg(format!("--reuid={uid}"))
+        .arg(format!("--regid={gid}"));
+    command.args(["--init-groups", "--", program]);
+    command
 }
 
 /// Makes a folder that belongs to the person who called, for programs that run as them.
 pub fn folder_of_caller(path: &Path) -> Result<(), io::Error> {
     fs_err::create_dir_all(path)?;
-    let number = |key: &str| env::var(key).ok().and_then(|text| text.parse().ok());
-    match (number("SUDO_UID"), number("SUDO_GID")) {
-        (Some(uid), Some(gid)) if is_root() => chown(path, Some(uid), Some(gid)),
-        _ => Ok(()),
+    match caller() {
+        Some((uid, gid)) => chown(path, Some(uid), Some(gid)),
+        None => Ok(()),
     }
 }
 

@@ -16,7 +16,7 @@ pub fn run(words: &[String]) -> Done {
             return Ok(ExitCode::from(2));
         }
     };
-    let place = Place::from_environment()?;
+    let place = Place::from_environment()?.beside("bench")?;
     privilege::become_root()?;
     machine::prepare()?;
     let claim = lab::claim(&place)?;

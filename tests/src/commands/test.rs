@@ -14,7 +14,7 @@ pub fn run(words: &[String]) -> Done {
         Some(name) => vec![Gate::named(name)?],
     };
     let rest = words.get(1..).unwrap_or_default();
-    if chosen.contains(&Gate::EndToEnd) {
+    if chosen.iter().any(|gate| gate.needs_tools()) {
         privilege::become_root()?;
         machine::prepare()?;
     }
