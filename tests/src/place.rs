@@ -14,7 +14,7 @@ const DEFAULT_LABS: &str = "/var/lib/longshore-lab";
 
 /// A lab's name that cannot be used.
 #[derive(Debug, Error)]
-#[error("{0:?} cannot name a lab: use 1 to 20 of a-z, 0-9 and '-' (LONGSHORE_LAB)")]
+#[error("{0:?} cannot name a lab: use 1 to 26 of a-z, 0-9 and '-' (LONGSHORE_LAB)")]
 pub struct BadName(String);
 
 /// One lab's name and folders.
@@ -122,7 +122,7 @@ mod tests {
             "-a",
             "Ä",
             "a name",
-            "abcdefghijklmnopqrstu",
+            "abcdefghijklmnopqrstuvwxyza",
         ] {
             assert!(place(name).is_err(), "{name}");
         }
