@@ -1,5 +1,7 @@
 //! systemd, through its own command.
 
+use jiff::Timestamp;
+
 use crate::command::{self, CommandError};
 
 /// What of a unit's state decides about a release.
@@ -72,8 +74,9 @@ pub(crate) fn own_memory(unit: &str) -> Option<u64> {
         .ok()
 }
 
-/// The last lines that a unit wrote since `since` (seconds since 1970).
-pub(crate) fn log(unit: &str, lines: usize, since: Option<i64>) -> Vec<String> {
+/// The last lines that a unit wrote, or those since `since`: what ran in its place before has lines
+/// of its own in the same log.
+pub(crate) fn log(unit: &str, lines: usize, since: Option<Timestamp>) -> Vec<String> {
     let mut words = vec![
         "--unit".to_owned(),
         unit.to_owned(),
@@ -83,7 +86,10 @@ pub(crate) fn log(unit: &str, lines: usize, since: Option<i64>) -> Vec<String> {
         "--no-pager".to_owned(),
         "--quiet".to_owned(),
     ];
-    words.extend(since.map(|since| format!("--since=@{since}")));
+    words.extend(since.map(|since| {
+        let (seconds, rest) = (since.as_second(), since.subsec_microsecond());
+        format!("--since=@{seconds}.{rest:06}")
+    }));
     let said = command::run("journalctl", &words).unwrap_or_default();
     said.lines().map(command::printable).collect()
 }

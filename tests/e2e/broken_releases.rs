@@ -62,6 +62,13 @@ fn old_serves_throughout(behaviour: &Behaviour, told: &str) -> Told {
         "the reason is not told: {}",
         answer.all()
     );
+    let again = lease.deploy(tiny, &broken)?;
+    ended(&again, 1);
+    assert!(
+        !again.all().contains("Stopping longshore-tiny"),
+        "the log of what ran in the slot before is told too: {}",
+        again.all()
+    );
     thread::sleep(Duration::from_millis(500));
     let outcome = load.stop();
     assert_eq!(outcome.failed, 0, "{outcome}");

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::wire::latest::Slot;
 
@@ -29,8 +30,8 @@ pub(super) struct Candidate<'a> {
     pub(super) slot: Slot,
     pub(super) manifest: &'a Manifest,
     pub(super) domain: Option<&'a str>,
-    /// Seconds since 1970, for the log of a failure.
-    pub(super) started: i64,
+    /// Where the log of a failure begins.
+    pub(super) started: Timestamp,
 }
 
 /// One look at the live slot, for a status.
@@ -45,7 +46,7 @@ pub(crate) fn is_healthy(
         slot,
         manifest,
         domain,
-        started: 0,
+        started: Timestamp::UNIX_EPOCH,
     };
     // A process that was killed once and came back is as good as any other.
     candidate.look(Duration::from_secs(2)).is_ok()

@@ -182,8 +182,8 @@ impl Switch {
 
     /// Starts the release in the idle slot, and proves that it is healthy.
     fn start(&self, agent: &Agent, operation: &Operation) -> Result<(), Trouble> {
-        let started = Timestamp::now().as_second();
         operation.step("slot", || self.prepare_slot(agent))?;
+        let started = Timestamp::now();
         operation.step("start", || {
             let unit = self.layout.unit(self.slot);
             systemd::start(&unit).map_err(|error| {
