@@ -12,7 +12,8 @@ use thiserror::Error;
 use crate::{process as program, say};
 
 const SUITE: &str = "bookworm";
-const FALLBACK_MIRROR: &str = "http://mirror.invalid/debian";
+/// Names a mirror where the machine's own apt has none.
+const MIRROR: &str = "LONGSHORE_LAB_MIRROR";
 const LOCAL_AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 /// Raise it when what `finish` does changes: it is part of every base's name.
 const RECIPE: u32 = 1;
@@ -70,6 +71,12 @@ pub enum Error {
         #[source]
         source: program::Error,
     },
+    /// Nothing to make it from.
+    #[error(
+        "the apt sources of this machine name no mirror of Debian {SUITE} (run `apt-get update`, \
+         or set {MIRROR} to one)"
+    )]
+    NoMirror,
     /// The finishing touches inside the new userland failed.
     #[error("could not finish the hosts' Debian")]
     Finish(#[source] program::Error),
@@ -80,7 +87,7 @@ pub enum Error {
 
 /// The folder of a finished base; made now if this machine has none of this content yet.
 pub fn ready(kind: Kind, cache: &Path) -> Result<PathBuf, Error> {
-    let mirror = mirror();
+    let mirror = mirror()?;
     let key = key(kind, &mirror);
     let bases = cache.join("bases");
     let finished = bases.join(&key);
@@ -214,8 +221,11 @@ fn local_authorities() -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// The mirror that this machine's own apt uses for Debian 12, else Debian's.
-fn mirror() -> String {
+/// The mirror that was named, else the one that this machine's own apt uses for Debian 12.
+fn mirror() -> Result<String, Error> {
+    if let Ok(named) = std::env::var(MIRROR) {
+        return Ok(named);
+    }
     let mut command = Command::new("apt-get");
     command.args([
         "indextargets",
@@ -225,7 +235,7 @@ fn mirror() -> String {
     command.arg("Created-By: Packages");
     let targets = program::run(&mut command).unwrap_or_default();
     let listed = |file: &str| fs_err::read_to_string(file).unwrap_or_default();
-    mirror_in(&targets, listed).unwrap_or_else(|| FALLBACK_MIRROR.to_owned())
+    mirror_in(&targets, listed).ok_or(Error::NoMirror)
 }
 
 /// Cloud images name a file that lists mirrors; debootstrap wants one of them.

@@ -22,6 +22,7 @@ The lab of Longshore: real Debian hosts on this machine.
 LONGSHORE_LAB=name gives a lab of its own, beside others.
 LONGSHORE_LAB_CACHE (default /var/cache/longshore-lab) holds what all labs share.
 LONGSHORE_LAB_FOLDER (default /var/lib/longshore-lab) holds the labs.
+LONGSHORE_LAB_MIRROR names a Debian mirror, where the machine's own apt sources have none.
 ";
 
 /// What was asked for.
