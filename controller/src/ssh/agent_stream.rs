@@ -14,6 +14,7 @@ use tokio::io::{
     AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, SimplexStream, WriteHalf,
 };
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use crate::terminal_text::last_lines;
 
@@ -150,12 +151,24 @@ struct Pump {
 async fn pump(mut pump: Pump) {
     let mut reading = true;
     let mut in_use = true;
+    // A host that has ended its output is about to tell how its command ended, and would not tell
+    // it into a channel that we had closed.
+    let mut host_ended = false;
+    let mut closed = false;
+    let close_at = tokio::time::sleep(Duration::MAX);
+    tokio::pin!(close_at);
     loop {
         let message = tokio::select! {
             message = pump.read.wait() => message,
             _ = &mut pump.dropped, if in_use => {
-                // The library closes no channel by itself; a closed session closes all anyway.
                 in_use = false;
+                let patience = if host_ended { STATUS_PATIENCE } else { Duration::ZERO };
+                close_at.as_mut().reset(Instant::now() + patience);
+                continue;
+            }
+            // The library closes no channel by itself; a closed session closes all anyway.
+            () = &mut close_at, if !in_use && !closed => {
+                closed = true;
                 drop(pump.write.close().await);
                 continue;
             }
@@ -165,8 +178,9 @@ async fn pump(mut pump: Pump) {
                 // When nobody reads any more the rest is only drained, so that the status can come.
                 reading = pump.sink.write_all(&data).await.is_ok();
             }
-            Some(ChannelMsg::Eof) if reading => {
+            Some(ChannelMsg::Eof) => {
                 reading = false;
+                host_ended = true;
                 drop(pump.sink.shutdown().await);
             }
             Some(ChannelMsg::ExtendedData { data, .. }) => {

@@ -23,6 +23,8 @@ pub(crate) enum Plays {
     Echo,
     /// Writes to standard error and exits.
     Fails(&'static str, u32),
+    /// As above, with the output ended some time before the exit status is known.
+    FailsSlowly(&'static str, u32),
     /// The server refuses the command.
     Denies,
     /// Whatever the test wants, once per channel.
@@ -186,6 +188,18 @@ impl Handler for Played {
                 session.eof(channel)?;
                 session.exit_status_request(channel, status)?;
                 session.close(channel)
+            }
+            Plays::FailsSlowly(complaint, status) => {
+                session.channel_success(channel)?;
+                session.extended_data(channel, 1, complaint.as_bytes().to_vec())?;
+                session.eof(channel)?;
+                let handle = session.handle();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    let _ = handle.exit_status_request(channel, status).await;
+                    let _ = handle.close(channel).await;
+                });
+                Ok(())
             }
         }
     }

@@ -265,3 +265,16 @@ async fn ciphers_that_we_do_not_trust_are_not_negotiated() {
     let server = Server::start_with(&person.key, Plays::Echo, &[cipher::CHACHA20_POLY1305]).await;
     says_back(&person.connect(&person.target(&server)).await.unwrap()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_leaves_at_the_end_of_the_output_still_hears_the_exit_status() {
+    let person = Person::new();
+    let plays = Plays::FailsSlowly("sh: 1: longshore-agent: not found\n", 127);
+    let server = Server::start(&person.key, plays).await;
+    let session = person.connect(&person.target(&server)).await.unwrap();
+    let mut agent = session.open_agent().await.unwrap();
+    let ending = agent.ending();
+    assert_eq!(agent.read(&mut [0; 16]).await.unwrap(), 0);
+    drop(agent);
+    assert_eq!(ending.explain().await, AgentGone::NoAgent);
+}
