@@ -142,7 +142,15 @@ impl Network {
     /// Pulls or plugs a host's cable, as when its network dies.
     pub fn plug(&self, index: u8, connected: bool) -> Result<(), Error> {
         let state = if connected { "up" } else { "down" };
-        batch(None, &format!("link set {} {state}\n", self.cable(index)))
+        batch(None, &format!("link set {} {state}\n", self.cable(index)))?;
+        if connected {
+            // Who asked for the other's address while the cable was out goes on to be told that
+            // there is no such host, until the answer that never came is forgotten.
+            let (bridge, address) = (self.bridge(), self.address(index));
+            batch(None, &format!("neigh flush to {address} dev {bridge}\n"))?;
+            batch(Some(&self.namespace(index)), "neigh flush dev host0\n")?;
+        }
+        Ok(())
     }
 }
 
