@@ -20,7 +20,8 @@ Usage: longshore-agent VERB
 
 On the host itself, as root:
   status                  what serves here, and what it could go back to
-  rollback APP [VERSION]  go back to the newest good release before the live one, or to VERSION
+  rollback APP [VERSION]  go back to the newest good release before the live one, or to VERSION;
+                          with --even-revoked also to one whose signing key was revoked
   logs APP                the last lines of the live slot
   history                 what was done here, the newest first
   version                 the agent's version
@@ -42,7 +43,11 @@ enum Verb {
     Status,
     History,
     Logs(AppName),
-    Rollback(AppName, Option<Version>),
+    Rollback {
+        app: AppName,
+        version: Option<Version>,
+        even_revoked: bool,
+    },
 }
 
 #[derive(Debug, Error)]
@@ -92,8 +97,13 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Status => print(&local::status()?),
         Verb::History => print(&local::history()?),
         Verb::Logs(app) => print(&local::logs(&app)?),
-        Verb::Rollback(app, version) => {
-            let switched = local::rollback(&app, version, |step| print(&format!("{step}\n")))?;
+        Verb::Rollback {
+            app,
+            version,
+            even_revoked,
+        } => {
+            let told = |step: &str| print(&format!("{step}\n"));
+            let switched = local::rollback(&app, version, even_revoked, told)?;
             let (version, took) = (switched.version, switched.milliseconds);
             print(&format!("{app} {version} serves ({took} ms)\n"));
         }
@@ -104,17 +114,35 @@ fn run(verb: Verb) -> Result<(), CliError> {
 fn parse(mut parser: Parser) -> Result<Verb, CliError> {
     let usage = |error: lexopt::Error| CliError::Usage(error.to_string());
     let mut words: Vec<String> = Vec::new();
+    let mut even_revoked = false;
     while let Some(argument) = parser.next().map_err(usage)? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Verb::Help),
             Arg::Short('V') | Arg::Long("version") => return Ok(Verb::Version),
+            Arg::Long("even-revoked") => even_revoked = true,
             Arg::Value(word) => words.push(word.string().map_err(usage)?),
             other => return Err(usage(other.unexpected())),
         }
     }
     let app = |word: &str| AppName::new(word).map_err(|error| CliError::Usage(error.to_string()));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let rollback = |name, version| {
+        Ok(Verb::Rollback {
+            app: app(name)?,
+            version,
+            even_revoked,
+        })
+    };
     match words.as_slice() {
+        ["rollback", name] => rollback(name, None),
+        ["rollback", name, version] => {
+            let version = Version::parse(version)
+                .map_err(|error| CliError::Usage(format!("{version:?} is no version: {error}")))?;
+            rollback(name, Some(version))
+        }
+        _ if even_revoked => Err(CliError::Usage(
+            "`--even-revoked` is about `rollback` alone".to_owned(),
+        )),
         ["serve"] => Ok(Verb::Serve),
         ["connect"] => Ok(Verb::Connect),
         ["boot"] => Ok(Verb::Boot),
@@ -123,12 +151,6 @@ fn parse(mut parser: Parser) -> Result<Verb, CliError> {
         ["status"] => Ok(Verb::Status),
         ["history"] => Ok(Verb::History),
         ["logs", name] => Ok(Verb::Logs(app(name)?)),
-        ["rollback", name] => Ok(Verb::Rollback(app(name)?, None)),
-        ["rollback", name, version] => {
-            let version = Version::parse(version)
-                .map_err(|error| CliError::Usage(format!("{version:?} is no version: {error}")))?;
-            Ok(Verb::Rollback(app(name)?, Some(version)))
-        }
         [] => Err(CliError::Usage("a verb is missing".to_owned())),
         [verb, ..] => Err(CliError::Usage(format!("`{verb}` is not used like that"))),
     }
@@ -162,7 +184,11 @@ mod tests {
     fn wrong_usage_is_told_apart() {
         assert!(matches!(
             parse_words(&["rollback", "cortico", "1.0.0"]),
-            Ok(Verb::Rollback(_, Some(_)))
+            Ok(Verb::Rollback {
+                version: Some(_),
+                even_revoked: false,
+                ..
+            })
         ));
         for words in [
             &[][..],
@@ -171,6 +197,7 @@ mod tests {
             &["rollback", "../x"],
             &["--force"],
             &["rollback", "a", "x"],
+            &["status", "--even-revoked"],
         ] {
             assert!(
                 matches!(parse_words(words), Err(CliError::Usage(_))),

@@ -1,23 +1,14 @@
-//! What this host is and whom it trusts: `host.toml` and `allowed_signers`.
-//!
-//! Both decide what root runs here, so both are read only when nobody but root could have written
-//! them, and are read again for every order: a key that was taken out is out at once.
+//! What this host is: `host.toml`.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
-use longshore_shared::signature::{AllowedSigners, AllowedSignersError};
-use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
-use thiserror::Error;
 
-use crate::layout::{ALLOWED_SIGNERS, CONFIG};
+use crate::layout::CONFIG;
 use crate::names::Person;
-
-const LARGEST: u64 = 1024 * 1024;
+use crate::trusted_file::{self, TrustedFileError};
 
 /// `host.toml`
 #[derive(Debug, Clone, Deserialize)]
@@ -102,43 +93,10 @@ pub(crate) enum Right {
     Deploy,
 }
 
-/// Why a file of trust is not used. Nothing is accepted then.
-#[derive(Debug, Error)]
-pub(crate) enum HostError {
-    #[error("{path} cannot be read")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error(
-        "{path} is not a plain file that only root can write ({found}): mend it with `chown root:root` and `chmod go-w`"
-    )]
-    Trust { path: PathBuf, found: String },
-    #[error("{path} is larger than a megabyte")]
-    Size { path: PathBuf },
-    #[error("{path} is not as it should be")]
-    Toml {
-        path: PathBuf,
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    #[error("{path} is refused: nothing can be accepted until it is mended")]
-    Signers {
-        path: PathBuf,
-        #[source]
-        source: AllowedSignersError,
-    },
-}
-
 impl Host {
     /// Reads the host's own `host.toml`.
-    pub(crate) fn load() -> Result<Self, HostError> {
-        let path = Path::new(CONFIG);
-        toml::from_str(&read_trusted(path)?).map_err(|source| HostError::Toml {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })
+    pub(crate) fn load() -> Result<Self, TrustedFileError> {
+        trusted_file::read_toml(Path::new(CONFIG))
     }
 
     /// Whether `person` may do what `right` says.
@@ -155,44 +113,6 @@ impl Host {
         let reads_too = right == Right::Read && self.access.deploy.iter().any(named);
         person.name == "root" || reads_too || list.iter().any(named)
     }
-}
-
-/// Reads the signers that this host trusts.
-pub(crate) fn allowed_signers() -> Result<AllowedSigners, HostError> {
-    let path = Path::new(ALLOWED_SIGNERS);
-    AllowedSigners::parse(&read_trusted(path)?).map_err(|source| HostError::Signers {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Reads a file whose owner and mode are checked on the very file that is read.
-fn read_trusted(path: &Path) -> Result<String, HostError> {
-    let failed = |source: std::io::Error| HostError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
-    let file = std::fs::File::from(fd);
-    let about = file.metadata().map_err(failed)?;
-    if !about.is_file() || about.uid() != 0 || about.mode() & 0o022 != 0 {
-        let found = format!("owner {}, mode {:04o}", about.uid(), about.mode() & 0o7777);
-        return Err(HostError::Trust {
-            path: path.to_owned(),
-            found,
-        });
-    }
-    if about.len() > LARGEST {
-        return Err(HostError::Size {
-            path: path.to_owned(),
-        });
-    }
-    let mut text = String::new();
-    file.take(LARGEST + 1)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -243,22 +163,5 @@ mod tests {
         }
         assert!(host("[apps.a]\ndomain = \"www.example.com\"\n").is_ok());
         assert!(host("[apps.\"../a\"]\n").is_err());
-    }
-
-    #[test]
-    fn trust_files_that_others_could_write_are_refused() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("allowed_signers");
-        assert!(matches!(read_trusted(&path), Err(HostError::Read { .. })));
-        std::fs::write(&path, "text").unwrap();
-        let own_is_root = std::fs::metadata(&path).unwrap().uid() == 0;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(read_trusted(&path).is_ok(), own_is_root);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).unwrap();
-        assert!(matches!(read_trusted(&path), Err(HostError::Trust { .. })));
-        let link = folder.path().join("link");
-        crate::links::make_in_private(&link, &path).unwrap();
-        assert!(matches!(read_trusted(&link), Err(HostError::Read { .. })));
     }
 }

@@ -8,6 +8,12 @@ use semver::Version;
 
 pub(crate) const CONFIG: &str = "/etc/longshore/host.toml";
 pub(crate) const ALLOWED_SIGNERS: &str = "/etc/longshore/allowed_signers";
+/// Plain keys, or what `ssh-keygen -k` writes.
+pub(crate) const REVOKED_SIGNERS: &str = "/etc/longshore/revoked_signers";
+pub(crate) const RELEASE_POLICY: &str = "/etc/longshore/release_policy.toml";
+/// The signed trust file that the three above were installed from, and one that is being installed.
+pub(crate) const TRUST: &str = "/var/lib/longshore/trust.json";
+pub(crate) const TRUST_NEXT: &str = "/var/lib/longshore/trust.next.json";
 pub(crate) const SOCKET: &str = "/run/longshore/agent.sock";
 pub(crate) const RUN: &str = "/run/longshore";
 pub(crate) const STATE: &str = "/var/lib/longshore";

@@ -27,5 +27,7 @@ mod step_unit;
 mod system_file;
 mod systemd;
 mod trash;
+mod trust;
+mod trusted_file;
 
 pub use cli::main_impl;

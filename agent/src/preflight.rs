@@ -6,14 +6,15 @@ use longshore_shared::manifest::Manifest;
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{Preflighted, Problem, Reply};
 
-use crate::activate::{live, site};
+use crate::activate::{self, Wanted, live, site};
 use crate::agent::Agent;
 use crate::host::Host;
 use crate::intake;
 use crate::layout::{APPS, AppLayout};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, Refusal};
 use crate::operation::{Trouble, chain};
 use crate::systemd;
+use crate::trust;
 
 /// Looks at all that an order to deploy or to roll back would need.
 pub(crate) fn check(
@@ -22,10 +23,13 @@ pub(crate) fn check(
     app: &AppName,
     domain: Option<&str>,
     release: &Preflighted,
+    who: &str,
 ) -> Result<Reply, Trouble> {
     let layout = AppLayout::new(app);
     let live = live::live(&layout);
     let mut problems = Vec::new();
+    let mut refusals = Vec::new();
+    let mut revoked = false;
     let own = host
         .apps
         .get(app)
@@ -46,11 +50,15 @@ pub(crate) fn check(
         Preflighted::Deploy { release } => match accepted(agent, host, app, release) {
             Ok((manifest, staged)) => (Some(manifest), staged),
             Err(trouble) => {
-                problems.extend(problems_of(trouble));
+                refusals.extend(problems_of(trouble));
                 (None, false)
             }
         },
-        Preflighted::Rollback { version } => {
+        Preflighted::Kept {
+            version,
+            why,
+            even_revoked,
+        } => {
             let known = agent.ledger.release(app, version)?.is_some();
             let manifest = known
                 .then(|| live::manifest(&layout, version).ok())
@@ -61,9 +69,24 @@ pub(crate) fn check(
                     next: "`longshore releases` lists what each host holds".to_owned(),
                 });
             }
+            if manifest.is_some() {
+                let mut wanted = Wanted {
+                    app,
+                    version,
+                    why: *why,
+                    even_revoked: *even_revoked,
+                };
+                if let Err(trouble) = activate::may_serve(agent, host, wanted) {
+                    wanted.even_revoked = true;
+                    revoked = activate::may_serve(agent, host, wanted).is_ok();
+                    refusals.extend(problems_of(trouble));
+                }
+            }
             (manifest, known)
         }
     };
+    note(agent, who, app, release, &refusals)?;
+    problems.extend(refusals);
     if let Some(manifest) = &manifest {
         problems.extend(room(agent, &layout, manifest, staged)?);
         problems.extend(sites(&layout, manifest, own));
@@ -72,6 +95,7 @@ pub(crate) fn check(
         problems,
         staged,
         live: live.map(|live| live.version),
+        revoked,
     })
 }
 
@@ -81,19 +105,42 @@ fn accepted(
     app: &AppName,
     release: &longshore_shared::wire::latest::SignedManifest,
 ) -> Result<(Manifest, bool), Trouble> {
-    let verified = intake::verify(host, release)?;
+    let verified = trust::accept(agent, host, app, release)?;
     let manifest = verified.value();
-    if manifest.app != *app {
-        return Err(Trouble::refused(
-            format!("the release is one of {}, not of {app}", manifest.app),
-            "name the release's own app",
-        ));
-    }
     let here = agent.ledger.release(app, &manifest.version)?;
     if let Some(row) = &here {
         intake::same_release(row, &verified)?;
     }
     Ok((manifest.clone(), here.is_some()))
+}
+
+/// What is refused for who signed it, or for the way it goes, is in the history; what only has to be
+/// mended first is not.
+fn note(
+    agent: &Agent,
+    who: &str,
+    app: &AppName,
+    release: &Preflighted,
+    refusals: &[Problem],
+) -> Result<(), LedgerError> {
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let (verb, version) = match release {
+        Preflighted::Deploy { .. } => ("deploy", None),
+        Preflighted::Kept { version, why, .. } => (activate::verb(*why), Some(version)),
+    };
+    let message: Vec<&str> = refusals
+        .iter()
+        .map(|problem| problem.what.as_str())
+        .collect();
+    agent.ledger.refused(&Refusal {
+        app: Some(app),
+        verb,
+        version,
+        who,
+        message: &message.join("; "),
+    })
 }
 
 /// Disk, inodes, and memory for both slots at once.

@@ -15,10 +15,16 @@ use crate::layout::{APPS, AppLayout};
 use crate::ledger::OperationRow;
 use crate::operation::{Trouble, chain};
 use crate::systemd;
+use crate::trust;
 
 /// Brings every app into one whole state. A problem with one of them stops neither the others nor
 /// the agent: it is what `status` is asked through.
 pub(crate) fn recover(agent: &Arc<Agent>) {
+    match trust::finish_interrupted() {
+        Ok(true) => journal::say("a change of the signers was finished"),
+        Ok(false) => {}
+        Err(error) => journal::say(&chain(&error)),
+    }
     let running = agent.ledger.running().unwrap_or_else(|error| {
         journal::say(&chain(&error));
         Vec::new()
@@ -26,10 +32,7 @@ pub(crate) fn recover(agent: &Arc<Agent>) {
     for row in running {
         let (outcome, message) =
             settle(agent, &row).unwrap_or_else(|trouble| (Outcome::Failed, trouble.message()));
-        journal::say(&format!(
-            "operation {} ({} of {}): {message}",
-            row.id, row.verb, row.app
-        ));
+        journal::say(&format!("operation {} ({}): {message}", row.id, row.verb));
         if let Err(error) = agent.ledger.end(row.id, outcome, Some(&message)) {
             journal::say(&chain(&error));
         }
@@ -45,13 +48,17 @@ pub(crate) fn recover(agent: &Arc<Agent>) {
 }
 
 fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), Trouble> {
-    let layout = AppLayout::new(&row.app);
+    let Some(app) = &row.app else {
+        // What is about the host as a whole is written down when it is done.
+        return Ok((Outcome::Failed, interrupted("nobody knows how far it came")));
+    };
+    let layout = AppLayout::new(app);
     // A step of the release may have gone on without the agent; nobody waits for it any more.
     if let Err(error) = systemd::stop_if_there(&layout.step_unit()) {
         journal::say(&chain(&error));
     }
     let (Some(why), Some(slot), Some(version)) = (row.why, row.slot, &row.version) else {
-        return settle_other(agent, row);
+        return settle_other(agent, app, row);
     };
     let moved = live::live(&layout)
         .is_some_and(|live| live.slot == slot && live.version == *version)
@@ -66,7 +73,7 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
     }
     let mut problems = Vec::new();
     let domain = match Host::load() {
-        Ok(host) => host.apps.get(&row.app).and_then(|app| app.domain.clone()),
+        Ok(host) => host.apps.get(app).and_then(|app| app.domain.clone()),
         Err(error) => {
             problems.push(chain(&error));
             None
@@ -74,10 +81,7 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
     };
     let domain = domain.as_ref().map(|domain| domain.as_str());
     // A slot that was warm when the switch was begun was not started by it.
-    let started = agent
-        .ledger
-        .warm(&row.app)?
-        .is_none_or(|warm| warm.slot != slot);
+    let started = agent.ledger.warm(app)?.is_none_or(|warm| warm.slot != slot);
     problems.extend(activate::take_back(
         &layout,
         domain,
@@ -95,13 +99,17 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
 }
 
 /// A staging or a migration.
-fn settle_other(agent: &Agent, row: &OperationRow) -> Result<(Outcome, String), Trouble> {
+fn settle_other(
+    agent: &Agent,
+    app: &AppName,
+    row: &OperationRow,
+) -> Result<(Outcome, String), Trouble> {
     let release = match &row.version {
-        Some(version) => agent.ledger.release(&row.app, version)?,
+        Some(version) => agent.ledger.release(app, version)?,
         None => None,
     };
     match (row.verb.as_str(), release) {
-        ("migrate", Some(release)) if agent.ledger.migrated(&row.app, &release.manifest)? => {
+        ("migrate", Some(release)) if agent.ledger.migrated(app, &release.manifest)? => {
             Ok((Outcome::Done, interrupted("all of it had run")))
         }
         ("migrate", _) => Ok((

@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Writes a file of the system's configuration whole or not at all. Whether it changed.
-pub(crate) fn put(path: &Path, text: &str) -> io::Result<bool> {
-    if fs_err::read_to_string(path).is_ok_and(|present| present == text) {
+pub(crate) fn put(path: &Path, content: impl AsRef<[u8]>) -> io::Result<bool> {
+    let content = content.as_ref();
+    if fs_err::read(path).is_ok_and(|present| present == content) {
         return Ok(false);
     }
     let folder = path.parent().unwrap_or(Path::new("/"));
@@ -15,7 +16,7 @@ pub(crate) fn put(path: &Path, text: &str) -> io::Result<bool> {
         .prefix(".longshore-")
         .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(folder)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
+    io::Write::write_all(&mut file, content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     crate::links::sync_folder(folder)?;

@@ -56,6 +56,9 @@ enum Verb {
     Rollback(commands::rollback::RollbackArgs),
     Status(commands::status::StatusArgs),
     Releases(commands::releases::ReleasesArgs),
+    Sync(commands::sync::SyncArgs),
+    Verify(commands::verify::VerifyArgs),
+    Signers(commands::signers::SignersArgs),
     Version(commands::version::VersionArgs),
 }
 
@@ -67,6 +70,9 @@ impl Verb {
             Verb::Rollback(_) => "rollback",
             Verb::Status(_) => "status",
             Verb::Releases(_) => "releases",
+            Verb::Sync(_) => "sync",
+            Verb::Verify(_) => "verify",
+            Verb::Signers(_) => "signers",
             Verb::Version(_) => "version",
         }
     }
@@ -114,6 +120,9 @@ fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {
         Verb::Rollback(args) => runtime.block_on(commands::rollback::run(&args, context)),
         Verb::Status(args) => runtime.block_on(commands::status::run(&args, context)),
         Verb::Releases(args) => runtime.block_on(commands::releases::run(&args, context)),
+        Verb::Sync(args) => runtime.block_on(commands::sync::run(&args, context)),
+        Verb::Verify(args) => commands::verify::run(&args, context),
+        Verb::Signers(args) => runtime.block_on(commands::signers::run(&args, context)),
         Verb::Version(args) => commands::version::run(&args, context),
     };
     // A name lookup that never answers must not hold up the end of the program.

@@ -19,9 +19,11 @@ pub mod plan;
 pub mod release;
 mod report;
 pub mod rollout;
+pub mod signing;
 pub mod ssh;
 pub mod terminal_text;
 pub mod toml_file;
+mod trust;
 pub mod ui;
 
 pub use cli::main_impl;

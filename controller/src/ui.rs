@@ -79,6 +79,27 @@ impl Ui {
         self.note(&text);
     }
 
+    /// Asks a question that only a person at a terminal can answer; nobody's answer is no.
+    pub fn confirm(&self, question: &str) -> bool {
+        if !io::stderr().is_terminal() || !io::stdin().is_terminal() {
+            return false;
+        }
+        let ask = || {
+            let mut err = io::stderr();
+            // If the question cannot be shown, the answer will not come either.
+            let _ = write!(err, "{question} [y/N] ");
+            let _ = err.flush();
+            let mut answer = String::new();
+            let heard = io::stdin().read_line(&mut answer);
+            heard.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+        };
+        let _guard = self.out.lock();
+        match &self.bars {
+            Some(bars) => bars.suspend(ask),
+            None => ask(),
+        }
+    }
+
     /// A closed pipe (`longshore status | head`) is the reader's choice, so a failed write is not
     /// an error of the command.
     fn write(&self, to: &mut dyn Write, line: &str) {

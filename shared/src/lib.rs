@@ -10,4 +10,5 @@ pub mod name;
 pub mod signature;
 pub mod span;
 pub mod tree;
+pub mod trust_file;
 pub mod wire;

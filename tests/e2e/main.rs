@@ -13,6 +13,7 @@ mod load;
 mod outages;
 mod power_cut;
 mod refusals;
+mod rights;
 mod stage;
 mod told;
 mod two_apps;
@@ -33,6 +34,7 @@ const STORIES: &[&[Story]] = &[
     outages::STORIES,
     killed_agent::STORIES,
     refusals::STORIES,
+    rights::STORIES,
     power_cut::STORIES,
     hostile_steps::STORIES,
     two_apps::STORIES,

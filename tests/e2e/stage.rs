@@ -21,7 +21,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The most hosts that one story can have.
 pub(crate) const HOSTS: usize = 4;
-const ENVIRONMENT: &str = "demo";
+pub(crate) const ENVIRONMENT: &str = "demo";
 
 static STAGE: OnceLock<std::result::Result<Stage, String>> = OnceLock::new();
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod boot;
 pub(crate) mod cooldown;
+pub(crate) mod direction;
 mod health;
 pub(crate) mod live;
 pub(crate) mod migrate;
@@ -20,6 +21,6 @@ mod way_back;
 pub(crate) use health::is_healthy;
 pub(crate) use prune::{clear_staging, prune, sweep};
 pub(crate) use settle::finish;
-pub(crate) use switch::{Switch, verb};
+pub(crate) use switch::{Switch, Wanted, may_serve, verb};
 pub(crate) use take_back::take_back;
 pub(crate) use way_back::rollback_target;

@@ -18,15 +18,14 @@ use std::path::{Path, PathBuf};
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::name::AppName;
-use longshore_shared::signature::{Verified, verify_manifest};
+use longshore_shared::signature::Verified;
 use longshore_shared::tree::Tree;
-use longshore_shared::wire::latest::{Ask, Reply, SignedManifest};
+use longshore_shared::wire::latest::{Ask, Reply};
 use semver::Version;
 
 use crate::activate;
 use crate::agent::Agent;
 use crate::events::Cursor;
-use crate::host::{self, Host};
 use crate::journal;
 use crate::layout::{AppLayout, ReleaseFiles};
 use crate::ledger::{ReleaseRow, Verdict};
@@ -80,11 +79,10 @@ impl Dialog<'_> {
 }
 
 impl Intake {
-    /// Checks who signed, and that this host may have the app, before a byte of it is received.
-    pub(crate) fn verify(host: &Host, release: &SignedManifest) -> Result<Self, Trouble> {
-        let release = verify(host, release)?;
+    /// A release that this host accepts; not a byte of it is here yet.
+    pub(crate) fn of(release: Verified<Manifest>) -> Self {
         let layout = AppLayout::new(&release.value().app);
-        Ok(Self { release, layout })
+        Self { release, layout }
     }
 
     pub(crate) fn app(&self) -> &AppName {
@@ -207,7 +205,7 @@ impl Intake {
                 &ReleaseRow {
                     version: self.version().clone(),
                     manifest: Sha256Digest::of(self.release.exact()),
-                    signer: self.release.signer().to_owned(),
+                    signer: self.release.signer().principals.clone(),
                     commit: manifest.commit.clone(),
                     bytes: manifest.tree.bytes,
                     staged: jiff::Timestamp::now(),
@@ -238,33 +236,6 @@ impl Intake {
             .collect();
         fs_err::write(files.environment(), environment)
     }
-}
-
-/// Checks a release's signature, and that it may come to this host at all.
-pub(crate) fn verify(host: &Host, release: &SignedManifest) -> Result<Verified<Manifest>, Trouble> {
-    let allowed = host::allowed_signers().map_err(|error| {
-        Trouble::refused(
-            chain(&error),
-            "run `longshore bootstrap` to install the signers again",
-        )
-    })?;
-    let verified = verify_manifest(&allowed, release.manifest.as_bytes(), &release.signature)
-        .map_err(|error| {
-            Trouble::refused(
-                format!("the release is not accepted: {}", chain(&error)),
-                "sign it with a key that /etc/longshore/allowed_signers of this host names",
-            )
-        })?;
-    let app = &verified.value().app;
-    if !host.apps.contains_key(app) {
-        return Err(Trouble::refused(
-            format!("this host knows no app {app}"),
-            format!(
-                "add {app} to the environment's apps in the inventory and run `longshore bootstrap`"
-            ),
-        ));
-    }
-    Ok(verified)
 }
 
 /// Refuses a version that is here already with other bytes.

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use semver::Version;
 use thiserror::Error;
 
-pub(crate) use operations::{NewOperation, OperationRow};
+pub(crate) use operations::{NewOperation, OperationRow, Refusal};
 pub(crate) use releases::{ReleaseRow, Verdict, Warm};
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -104,6 +104,7 @@ fn version_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<
     text.map(|text| typed(&text)).transpose()
 }
 
-fn app_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<AppName> {
-    typed(&row.get::<_, String>(column)?)
+fn app_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<AppName>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| typed(&text)).transpose()
 }

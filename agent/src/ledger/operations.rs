@@ -9,6 +9,10 @@ use semver::Version;
 use super::{Ledger, Result, app_at, now, time, version_at};
 use crate::layout::{slot_name, slot_named};
 
+/// How many refusals are kept, and how long the message of one may be.
+const MOST_REFUSALS: u32 = 1000;
+const LONGEST_REFUSAL: usize = 2000;
+
 /// What is known of an operation before it is begun: all that is needed to finish it or to take
 /// it back.
 #[derive(Debug, Clone)]
@@ -22,11 +26,22 @@ pub(crate) struct NewOperation {
     pub(crate) who: String,
 }
 
+/// An order that was not carried out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refusal<'a> {
+    pub(crate) app: Option<&'a AppName>,
+    pub(crate) verb: &'a str,
+    pub(crate) version: Option<&'a Version>,
+    pub(crate) who: &'a str,
+    pub(crate) message: &'a str,
+}
+
 /// An operation as the ledger has it.
 #[derive(Debug, Clone)]
 pub(crate) struct OperationRow {
     pub(crate) id: u64,
-    pub(crate) app: AppName,
+    /// Nothing where it was about the host as a whole.
+    pub(crate) app: Option<AppName>,
     pub(crate) verb: String,
     pub(crate) version: Option<Version>,
     pub(crate) previous: Option<Version>,
@@ -103,6 +118,48 @@ impl Ledger {
         self.lock().execute(
             "UPDATE operations SET ended = ?2, outcome = ?3, message = ?4 WHERE id = ?1",
             params![operation as i64, now(), outcome_word(outcome), message],
+        )?;
+        Ok(())
+    }
+
+    /// Notes what was refused before it was begun. However often somebody tries, it fills no disk.
+    pub(crate) fn refused(&self, refusal: &Refusal<'_>) -> Result<()> {
+        let mut connection = self.lock();
+        let write = connection.transaction()?;
+        write.execute(
+            "INSERT INTO operations (app, verb, version, who, begun, ended, outcome, message)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
+            params![
+                refusal.app.map(AppName::as_str),
+                refusal.verb,
+                refusal.version.map(ToString::to_string),
+                refusal.who,
+                now(),
+                outcome_word(Outcome::Refused),
+                refusal
+                    .message
+                    .chars()
+                    .take(LONGEST_REFUSAL)
+                    .collect::<String>(),
+            ],
+        )?;
+        write.execute(
+            "DELETE FROM operations WHERE outcome = ?1
+             AND NOT EXISTS (SELECT 1 FROM steps WHERE operation = operations.id)
+             AND id <= (SELECT id FROM operations WHERE outcome = ?1
+                        ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            params![outcome_word(Outcome::Refused), MOST_REFUSALS],
+        )?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Notes a change of the host as a whole that was done.
+    pub(crate) fn done(&self, verb: &str, who: &str, message: &str) -> Result<()> {
+        self.lock().execute(
+            "INSERT INTO operations (verb, who, begun, ended, outcome, message)
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5)",
+            params![verb, who, now(), outcome_word(Outcome::Done), message],
         )?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 -- Times are milliseconds since 1970, UTC.
 CREATE TABLE operations (
     id       INTEGER PRIMARY KEY,
-    app      TEXT NOT NULL,
+    app      TEXT,
     verb     TEXT NOT NULL,
     version  TEXT,
     previous TEXT,

@@ -10,15 +10,15 @@ pub(crate) use view::{history, logs, status};
 use thiserror::Error;
 
 use crate::command::CommandError;
-use crate::host::HostError;
 use crate::ledger::LedgerError;
 use crate::server::ConnectError;
+use crate::trusted_file::TrustedFileError;
 
 /// Why a local verb did not do its work.
 #[derive(Debug, Error)]
 pub(crate) enum LocalError {
     #[error(transparent)]
-    Host(#[from] HostError),
+    Host(#[from] TrustedFileError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(transparent)]

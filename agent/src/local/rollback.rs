@@ -13,6 +13,7 @@ use crate::host::Host;
 pub(crate) fn rollback(
     app: &AppName,
     version: Option<Version>,
+    even_revoked: bool,
     mut told: impl FnMut(&str),
 ) -> Result<Switched, LocalError> {
     let environment = Host::load()?.environment;
@@ -34,6 +35,7 @@ pub(crate) fn rollback(
         app: app.clone(),
         version,
         why: SwitchReason::Rollback,
+        even_revoked,
     };
     let reply = client.order(switch, |message| {
         if let FromAgent::Event(event) = message

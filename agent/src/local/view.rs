@@ -103,7 +103,7 @@ pub(crate) fn history() -> Result<String, LocalError> {
             "{:.0}  {:<9} {:<12} {:<12} {:<10} {:?}  {message}",
             row.begun,
             row.verb,
-            row.app.as_str(),
+            row.app.as_ref().map_or("-", AppName::as_str),
             version,
             row.who,
             row.outcome

@@ -3,6 +3,7 @@
 mod bridge;
 mod notify;
 mod orders;
+mod refusals;
 
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use longshore_shared::name::{AppName, EnvironmentName};
 use longshore_shared::wire::latest::{
-    FromAgent, Hello, Order, Outcome, PROTOCOL, Preflighted, Reply, Switched, ToAgent,
+    FromAgent, Hello, Order, Outcome, PROTOCOL, Preflighted, Reply, SignedTrust, Switched, ToAgent,
 };
 use semver::Version;
 
+use super::refusals::About;
 use crate::activate::{self, migrate};
 use crate::agent::Agent;
 use crate::events::Cursor;
@@ -17,7 +18,7 @@ use crate::ledger::NewOperation;
 use crate::locks::{Claimant, Holder, Share};
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
-use crate::{intake, preflight, status};
+use crate::{intake, preflight, status, trust};
 
 /// A connection whose other end is known.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Session<'a> {
     claimant: Claimant,
     peer: Peer,
 }
+
+const MEND_FILE: &str = "look at the disk of this host, and mend the file as root";
 
 /// The agent's own version.
 pub(crate) fn agent_version() -> Version {
@@ -81,6 +84,18 @@ impl<'a> Session<'a> {
 
     /// Nothing means that the reply was sent by an operation.
     fn carry_out(&mut self, order: Order) -> Result<Option<Reply>, PeerError> {
+        let about = About::of(&order);
+        let outcome = self.try_to_carry_out(order)?;
+        if let (Some(Err(trouble @ Trouble::Refused(_))), Some(about)) = (&outcome, &about) {
+            about.note(self.agent, &self.peer.person().name, &trouble.message());
+        }
+        Ok(outcome.map(|outcome| outcome.unwrap_or_else(reply_to)))
+    }
+
+    fn try_to_carry_out(
+        &mut self,
+        order: Order,
+    ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
         let outcome = match order {
             Order::Status { app } => self.allowed(Right::Read).and_then(|host| {
                 let apps = status::report(self.agent, &host, app.as_ref())?;
@@ -101,10 +116,17 @@ impl<'a> Session<'a> {
                 release,
             } => self.preflight(&app, domain, &release),
             Order::Attach { operation } => return self.attach(operation),
-            Order::Stage { release } => match self.allowed(Right::Deploy) {
-                Ok(host) => return self.stage(&host, &release).map(|()| None),
-                Err(trouble) => Err(trouble),
-            },
+            Order::Stage { app, release } => {
+                let accepted = self.changes(&app).and_then(|(host, share)| {
+                    Ok((trust::accept(self.agent, &host, &app, &release)?, share))
+                });
+                match accepted {
+                    Ok((release, share)) => {
+                        return self.stage(intake::Intake::of(release), share);
+                    }
+                    Err(trouble) => Err(trouble),
+                }
+            }
             Order::Migrate { app, version } => {
                 let prepared = self.changes(&app).and_then(|(_, share)| {
                     Ok((migrate::prepare(self.agent, &app, &version)?, share))
@@ -119,12 +141,20 @@ impl<'a> Session<'a> {
                     Err(trouble) => Err(trouble),
                 }
             }
-            Order::Switch { app, version, why } => {
+            Order::Switch {
+                app,
+                version,
+                why,
+                even_revoked,
+            } => {
+                let wanted = activate::Wanted {
+                    app: &app,
+                    version: &version,
+                    why,
+                    even_revoked,
+                };
                 let prepared = self.changes(&app).and_then(|(host, share)| {
-                    Ok((
-                        activate::Switch::prepare(self.agent, &host, &app, &version, why)?,
-                        share,
-                    ))
+                    Ok((activate::Switch::prepare(self.agent, &host, wanted)?, share))
                 });
                 match prepared {
                     Ok((switch, share)) => {
@@ -138,9 +168,34 @@ impl<'a> Session<'a> {
                     Err(trouble) => Err(trouble),
                 }
             }
+            Order::Trust => self.allowed(Right::Read).and_then(|_| {
+                let installed = trust::installed()
+                    .map_err(|error| Trouble::refused(chain(&error), MEND_FILE))?;
+                Ok(Reply::Trust { installed })
+            }),
+            Order::SetTrust { trust } => self.set_trust(&trust),
             Order::Unknown => Ok(unknown()),
         };
-        Ok(Some(outcome.unwrap_or_else(reply_to)))
+        Ok(Some(outcome))
+    }
+
+    fn set_trust(&self, signed: &SignedTrust) -> Result<Reply, Trouble> {
+        let host = self.allowed(Right::Deploy)?;
+        let changed = trust::change(&host, signed)?;
+        let (serial, signer) = (changed.serial, &changed.signer);
+        if !matches!(
+            changed.reply,
+            Reply::Trusted {
+                unchanged: true,
+                ..
+            }
+        ) {
+            let message = format!("signers number {serial}, signed by {signer}");
+            self.agent
+                .ledger
+                .done("signers", &self.peer.person().name, &message)?;
+        }
+        Ok(changed.reply)
     }
 
     fn allowed(&self, right: Right) -> Result<Host, Trouble> {
@@ -198,7 +253,8 @@ impl<'a> Session<'a> {
     ) -> Result<Reply, Trouble> {
         let host = self.allowed(Right::Deploy)?;
         knows(&host, app)?;
-        preflight::check(self.agent, &host, app, domain.as_deref(), release)
+        let who = &self.peer.person().name;
+        preflight::check(self.agent, &host, app, domain.as_deref(), release, who)
     }
 
     /// The host, and a share in the app's lock for what is about to be changed.
@@ -229,22 +285,13 @@ impl<'a> Session<'a> {
     /// Staging talks with the peer first; only what follows the last byte goes on without it.
     fn stage(
         &mut self,
-        host: &Host,
-        release: &longshore_shared::wire::latest::SignedManifest,
-    ) -> Result<(), PeerError> {
-        let begun = intake::Intake::verify(host, release).and_then(|intake| {
-            let (_, share) = self.changes(intake.app())?;
-            let new = self.operation("stage", intake.app(), intake.version());
-            let operation = self.agent.operations.begin(&self.agent.ledger, &new)?;
-            Ok((intake, share, operation))
-        });
-        let (intake, share, operation) = match begun {
-            Ok(begun) => begun,
-            Err(trouble) => {
-                return self
-                    .peer
-                    .send(&[FromAgent::Reply(Box::new(reply_to(trouble)))]);
-            }
+        intake: intake::Intake,
+        share: Share,
+    ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
+        let new = self.operation("stage", intake.app(), intake.version());
+        let operation = match self.agent.operations.begin(&self.agent.ledger, &new) {
+            Ok(operation) => operation,
+            Err(error) => return Ok(Some(Err(error.into()))),
         };
         let mut cursor = Cursor::default();
         let dialog = intake::Dialog {
@@ -260,7 +307,7 @@ impl<'a> Session<'a> {
             }
             Err(trouble) => operation.end(share, Err(trouble)),
         }
-        self.follow(&operation, cursor)
+        self.follow(&operation, cursor).map(|()| None)
     }
 
     fn run(
@@ -268,29 +315,25 @@ impl<'a> Session<'a> {
         new: &NewOperation,
         share: Share,
         work: impl FnOnce(&Arc<Agent>, &Operation) -> Result<Reply, Trouble> + Send + 'static,
-    ) -> Result<Option<Reply>, PeerError> {
+    ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
         let operation = match self.agent.operations.begin(&self.agent.ledger, new) {
             Ok(operation) => operation,
-            Err(error) => return Ok(Some(reply_to(error.into()))),
+            Err(error) => return Ok(Some(Err(error.into()))),
         };
         let (running, agent) = (Arc::clone(&operation), Arc::clone(self.agent));
         spawn(move || running.run(share, || work(&agent, &running)));
         self.follow(&operation, Cursor::default()).map(|()| None)
     }
 
-    fn attach(&mut self, id: u64) -> Result<Option<Reply>, PeerError> {
+    fn attach(&mut self, id: u64) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
         if let Err(trouble) = self.allowed(Right::Read) {
-            return Ok(Some(reply_to(trouble)));
+            return Ok(Some(Err(trouble)));
         }
         if let Some(operation) = self.agent.operations.get(id) {
             return self.follow(&operation, Cursor::default()).map(|()| None);
         }
         let known = self.agent.ledger.operation(id).map_err(Trouble::from);
-        Ok(Some(
-            known
-                .and_then(|row| ended(id, row))
-                .unwrap_or_else(reply_to),
-        ))
+        Ok(Some(known.and_then(|row| ended(id, row))))
     }
 
     /// Passes on what an operation says until it ends. A peer that leaves or cannot be written to

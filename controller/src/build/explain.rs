@@ -89,6 +89,20 @@ impl From<ResolveError> for CommandError {
     }
 }
 
+impl From<KeyError> for CommandError {
+    fn from(error: KeyError) -> Self {
+        let (kind, hints) = of_key(&error);
+        with_causes(Self::new(kind, one_line(&error.to_string())), &error).hints(hints)
+    }
+}
+
+impl From<OpenError> for CommandError {
+    fn from(error: OpenError) -> Self {
+        let (kind, hints) = of_open(&error);
+        with_causes(Self::new(kind, one_line(&error.to_string())), &error).hints(hints)
+    }
+}
+
 /// Moves the causes of `error` over, as texts: the message itself is said already.
 fn with_causes(command: CommandError, error: &dyn std::error::Error) -> CommandError {
     let mut words = Vec::new();

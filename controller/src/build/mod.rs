@@ -9,7 +9,6 @@ mod for_deploy;
 mod git;
 mod pack;
 mod publish;
-mod signing;
 mod steps;
 mod tar_writer;
 mod version;
@@ -19,6 +18,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use longshore_shared::app_file::{AppFile, AppFileError};
 use longshore_shared::manifest::{FORMAT, LARGEST_MANIFEST, Manifest, ManifestError};
+use longshore_shared::signature::RELEASE_NAMESPACE;
 use semver::Version;
 use thiserror::Error;
 
@@ -27,10 +27,10 @@ pub use for_deploy::{ForDeploy, ResolveError, Resolved, WhichRelease};
 pub use git::{Commit, GitError, Repository};
 pub use pack::PackError;
 pub use publish::PublishError;
-pub use signing::{KeyError, SigningKey};
 pub use steps::StepError;
 
 use crate::release::ReleaseFiles;
+use crate::signing::{KeyError, SigningKey};
 use crate::ssh::AskPassphrase;
 use crate::terminal_text::one_line;
 use crate::toml_file::{SourceText, TomlFileError};
@@ -203,7 +203,7 @@ fn build_commit(
     let folder = export.folder();
     let app_file = read_app_file(&folder, repository, &commit)?;
     // Asked for early: nobody wants to hear of a missing key after minutes of building.
-    let key = SigningKey::find(request.key, repository, request.person)?;
+    let key = SigningKey::find(request.key, Some(repository), request.person)?;
     steps::run(
         &app_file.build.run,
         &steps::About {
@@ -235,7 +235,7 @@ fn build_commit(
         tree: packed.tree.clone(),
     };
     let bytes = write_down(&manifest)?;
-    let signature = key.sign(&bytes)?;
+    let signature = key.sign(RELEASE_NAMESPACE, &bytes)?;
     let unchanged = draft.publish(&files, &packed, &bytes, &signature)?;
     Ok(Built {
         files,

@@ -38,7 +38,7 @@ pub(super) struct Answers {
 }
 
 /// A question is short; nothing of it is worth telling.
-struct Quiet;
+pub(super) struct Quiet;
 
 impl Report for Quiet {
     fn event(&self, _event: RunEvent) {}

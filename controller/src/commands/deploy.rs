@@ -84,22 +84,7 @@ async fn goal(
         (_, _, Some(version)) => WhichRelease::Version(version.clone()),
         _ => WhichRelease::Branch(app.branch.clone()),
     };
-    let (name, folder, key) = (app.name.clone(), context.folder()?, args.key.clone());
-    let ui = Arc::clone(&context.ui);
-    // A build runs commands and reads whole tarballs, which would hold up everything else.
-    let resolved = tokio::task::spawn_blocking(move || {
-        ForDeploy {
-            which,
-            app: &name,
-            folder: &folder,
-            key: key.as_deref(),
-            person: ui.as_ref(),
-        }
-        .resolve(&mut |event| ui.note(&event.line()))
-    });
-    let resolved = resolved
-        .await
-        .map_err(|error| CommandError::failed("reading the release broke off").caused_by(error))?;
+    let resolved = resolve(which, app, args.key.clone(), context).await?;
     match (resolved, &args.version) {
         (Ok(resolved), _) => {
             announce(&resolved, context);
@@ -116,6 +101,30 @@ async fn goal(
         }
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// Finds the release, or builds it.
+pub(super) async fn resolve(
+    which: WhichRelease,
+    app: &EnvironmentApp,
+    key: Option<PathBuf>,
+    context: &Context,
+) -> Result<Result<Resolved, ResolveError>, CommandError> {
+    let (name, folder, ui) = (app.name.clone(), context.folder()?, Arc::clone(&context.ui));
+    // A build runs commands and reads whole tarballs, which would hold up everything else.
+    let resolved = tokio::task::spawn_blocking(move || {
+        ForDeploy {
+            which,
+            app: &name,
+            folder: &folder,
+            key: key.as_deref(),
+            person: ui.as_ref(),
+        }
+        .resolve(&mut |event| ui.note(&event.line()))
+    });
+    resolved
+        .await
+        .map_err(|error| CommandError::failed("reading the release broke off").caused_by(error))
 }
 
 /// Which commit this is, before anything is changed.

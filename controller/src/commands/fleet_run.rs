@@ -15,6 +15,8 @@ use crate::rollout::{Goal, Interrupts, Job, roll_out};
 /// How often it is looked whether the run has been silent for too long.
 const TICK: Duration = Duration::from_secs(5);
 
+const EVEN_REVOKED: &str = "The key that signed this release was revoked, so its code may not be what you think. Go back to it nevertheless?";
+
 pub(super) async fn run(
     verb: &'static str,
     environment: &Environment,
@@ -25,23 +27,39 @@ pub(super) async fn run(
 ) -> Result<Exit, CommandError> {
     let report = RunReport::new(Arc::clone(&context.ui), context.global.verbose > 0);
     let interrupts = Interrupts::listen();
-    let job = Job {
+    let reach = context.reach(environment, report.clone());
+    let job = |goal| Job {
         verb,
-        plan,
+        plan: plan.clone(),
         goal,
         skip_offline,
-        reach: context.reach(environment, report.clone()),
+        reach: reach.clone(),
         interrupts: interrupts.clone(),
     };
     let beside = tokio::spawn(beside(report.clone(), interrupts.clone()));
     let end = tokio::select! {
-        end = roll_out(job) => end,
+        end = roll_out(job(goal.clone())) => end,
         () = interrupts.insisted() => {
             beside.abort();
             return Err(left_at_once(environment));
         }
     };
     beside.abort();
+    // A release whose key was revoked may be all that there is to go back to: for a person to say.
+    let revoked = end.hosts.iter().any(|host| host.revoked);
+    if end.exit == Exit::Refused
+        && revoked
+        && let Goal::Back { to, .. } = goal
+        && context.ui.confirm(EVEN_REVOKED)
+    {
+        let goal = Goal::Back {
+            to,
+            even_revoked: true,
+        };
+        let end = roll_out(job(goal)).await;
+        report.end(&end);
+        return Ok(end.exit);
+    }
     report.end(&end);
     Ok(end.exit)
 }

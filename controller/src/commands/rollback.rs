@@ -2,12 +2,14 @@
 
 use clap::Args;
 
+use super::asking;
 use super::fleet_run;
 use super::host_args::HostArgs;
 use super::version_arg;
 use crate::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, ErrorKind};
 use crate::exit_code::Exit;
+use crate::inventory::{Environment, EnvironmentApp};
 use crate::plan::Plan;
 use crate::rollout::Goal;
 
@@ -21,6 +23,7 @@ use crate::rollout::Goal;
 Examples:
   longshore rollback production
   longshore rollback production 1.3.9
+  longshore rollback production --commit 1a2b3c4
   longshore rollback production --on cortico-2")]
 pub(crate) struct RollbackArgs {
     /// The environment, as the inventory calls it
@@ -31,8 +34,71 @@ pub(crate) struct RollbackArgs {
     #[arg(value_name = "VERSION", value_parser = version_arg::parse)]
     pub(crate) version: Option<semver::Version>,
 
+    /// The same by the release's commit, or the beginning of it
+    #[arg(long, value_name = "COMMIT", conflicts_with = "version", value_parser = commit)]
+    pub(crate) commit: Option<String>,
+
+    /// Also to a release whose signing key was revoked; at a terminal you are asked
+    #[arg(long)]
+    pub(crate) even_revoked: bool,
+
     #[command(flatten)]
     pub(crate) hosts: HostArgs,
+}
+
+fn commit(text: &str) -> Result<String, String> {
+    let text = text.to_ascii_lowercase();
+    let hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if hex && (4..=64).contains(&text.len()) {
+        Ok(text)
+    } else {
+        Err("a commit is 4 to 64 hexadecimal digits".to_owned())
+    }
+}
+
+/// The one release that the hosts keep of a commit.
+async fn version_of(
+    commit: &str,
+    args: &RollbackArgs,
+    environment: &Environment,
+    app: &EnvironmentApp,
+    context: &Context,
+) -> Result<semver::Version, CommandError> {
+    let answers = asking::ask(environment, &args.hosts, context).await?;
+    let apps = answers.hosts.iter().flat_map(|answer| &answer.said);
+    let apps = apps.flat_map(|said| &said.apps);
+    let mut versions: Vec<&semver::Version> = apps
+        .filter(|status| status.app == app.name)
+        .flat_map(|status| &status.releases)
+        .filter(|release| release.commit.starts_with(commit))
+        .map(|release| &release.version)
+        .collect();
+    versions.sort();
+    versions.dedup();
+    match versions.as_slice() {
+        [version] => Ok((*version).clone()),
+        [] => {
+            answers.say_failures(context);
+            Err(CommandError::new(
+                ErrorKind::Refused,
+                format!(
+                    "no host keeps a release of {} from commit {commit}",
+                    app.name
+                ),
+            )
+            .hint(format!(
+                "See what the hosts keep: longshore releases {}",
+                environment.name
+            )))
+        }
+        several => {
+            let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+            Err(CommandError::usage(format!(
+                "commit {commit} is in more than one release: name a version ({})",
+                names.join(", ")
+            )))
+        }
+    }
 }
 
 pub(crate) async fn run(args: &RollbackArgs, context: &Context) -> Result<Exit, CommandError> {
@@ -40,7 +106,14 @@ pub(crate) async fn run(args: &RollbackArgs, context: &Context) -> Result<Exit, 
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
     let plan = Plan::new(environment, app, &args.hosts.selection())?;
-    let goal = Goal::Back(args.version.clone());
+    let to = match &args.commit {
+        Some(commit) => Some(version_of(commit, args, environment, app, context).await?),
+        None => args.version.clone(),
+    };
+    let goal = Goal::Back {
+        to,
+        even_revoked: args.even_revoked,
+    };
     fleet_run::run(
         "rollback",
         environment,

@@ -12,8 +12,16 @@ use super::{Address, Environment, EnvironmentApp, Host, HostPattern, Inventory, 
 use crate::did_you_mean;
 use crate::toml_file::{Complaint, SourceText};
 
+/// The one environment that goes forward only where nothing else is said.
+const PRODUCTION: &str = "production";
+
 pub(super) fn check(source: &SourceText, file: InventoryFile) -> Result<Inventory, Complaint> {
     let checker = Checker { source };
+    let people = file
+        .people
+        .into_iter()
+        .map(|(name, person)| Ok((name, checker.person(person)?)))
+        .collect::<Result<BTreeMap<String, Person>, Complaint>>()?;
     let mut environments = BTreeMap::new();
     // One address is one server: two names for it would be deployed to twice at once.
     let mut addresses = BTreeMap::new();
@@ -21,18 +29,19 @@ pub(super) fn check(source: &SourceText, file: InventoryFile) -> Result<Inventor
     for (key, environment) in file.environments {
         let name = EnvironmentName::new(key.as_ref().as_str())
             .map_err(|error| checker.wrong(key.span(), error.to_string()))?;
-        let environment =
-            checker.environment(name.clone(), environment, &mut names, &mut addresses)?;
+        let environment = checker.environment(
+            name.clone(),
+            environment,
+            &people,
+            &mut names,
+            &mut addresses,
+        )?;
         environments.insert(name, environment);
     }
-    let people = file
-        .people
-        .into_iter()
-        .map(|(name, person)| Ok((name, checker.person(person)?)))
-        .collect::<Result<_, Complaint>>()?;
     Ok(Inventory {
         path: source.path().to_owned(),
         signers: file.fleet.signers,
+        revoked: file.fleet.revoked,
         people,
         environments,
     })
@@ -51,6 +60,7 @@ impl Checker<'_> {
         &self,
         name: EnvironmentName,
         file: EnvironmentFile,
+        people: &BTreeMap<String, Person>,
         names: &mut BTreeMap<HostName, EnvironmentName>,
         addresses: &mut BTreeMap<Address, HostName>,
     ) -> Result<Environment, Complaint> {
@@ -84,7 +94,42 @@ impl Checker<'_> {
             let app = self.app(app_name.clone(), key.span(), app, &hosts)?;
             apps.insert(app_name, app);
         }
-        Ok(Environment { name, hosts, apps })
+        let release_by = file.release_by.map(|by| self.release_by(by, people));
+        Ok(Environment {
+            release_by: release_by.transpose()?,
+            forward_only: file.forward_only.unwrap_or(name.as_str() == PRODUCTION),
+            name,
+            hosts,
+            apps,
+        })
+    }
+
+    /// A group that nobody is in would be a rule that nobody meant.
+    fn release_by(
+        &self,
+        entries: Vec<Spanned<String>>,
+        people: &BTreeMap<String, Person>,
+    ) -> Result<Vec<String>, Complaint> {
+        for entry in &entries {
+            let text = entry.as_ref();
+            let what = match text.strip_prefix('@') {
+                Some(group) => {
+                    let signs = |person: &Person| {
+                        !person.signing_keys.is_empty()
+                            && person.groups.iter().any(|own| own == group)
+                    };
+                    (!people.values().any(signs))
+                        .then(|| format!("nobody in group `{group}` has `signing_keys`"))
+                }
+                None => (!is_principal(text)).then(|| {
+                    format!("`{text}` is no signer: write an address such as ci@example.com, or `@group`")
+                }),
+            };
+            if let Some(what) = what {
+                return Err(self.wrong(entry.span(), what));
+            }
+        }
+        Ok(entries.into_iter().map(Spanned::into_inner).collect())
     }
 
     fn host(&self, file: HostFile) -> Result<Host, Complaint> {
@@ -207,9 +252,25 @@ impl Checker<'_> {
             .iter()
             .map(|key| self.public_key(key.as_ref(), key.span()))
             .collect::<Result<_, _>>()?;
+        let signing_keys = file
+            .signing_keys
+            .iter()
+            .map(|key| self.public_key(key.as_ref(), key.span()))
+            .collect::<Result<_, _>>()?;
+        if let Some(principal) = &file.principal
+            && !is_principal(principal.as_ref())
+        {
+            let what = format!(
+                "`{}` is no principal: write an address such as dev1@example.com",
+                principal.as_ref()
+            );
+            return Err(self.wrong(principal.span(), what));
+        }
         Ok(Person {
             keys,
             groups: file.groups,
+            principal: file.principal.map(Spanned::into_inner),
+            signing_keys,
         })
     }
 
@@ -242,6 +303,15 @@ fn is_word(text: &str) -> bool {
         && text
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+}
+
+/// What can be written into `allowed_signers` as it is.
+fn is_principal(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('#')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_graphic() && !matches!(c, '"' | ',' | '\\' | '!'))
 }
 
 fn is_user(text: &str) -> bool {

@@ -23,6 +23,7 @@ pub(super) struct InventoryFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct FleetFile {
     pub(super) signers: Option<PathBuf>,
+    pub(super) revoked: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,11 +33,17 @@ pub(super) struct PersonFile {
     pub(super) keys: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) groups: Vec<String>,
+    /// What their signatures are known by.
+    pub(super) principal: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) signing_keys: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EnvironmentFile {
+    pub(super) release_by: Option<Vec<Spanned<String>>>,
+    pub(super) forward_only: Option<bool>,
     #[serde(default)]
     pub(super) hosts: Vec<HostFile>,
     #[serde(default)]

@@ -32,6 +32,7 @@ use crate::toml_file::{SourceText, TomlFileError};
 pub struct Inventory {
     path: PathBuf,
     signers: Option<PathBuf>,
+    revoked: Option<PathBuf>,
     people: BTreeMap<String, Person>,
     environments: BTreeMap<EnvironmentName, Environment>,
 }
@@ -41,12 +42,20 @@ pub struct Inventory {
 pub struct Person {
     pub keys: Vec<PublicKey>,
     pub groups: Vec<String>,
+    /// What their signatures are known by; else their name.
+    pub principal: Option<String>,
+    /// They sign releases with these.
+    pub signing_keys: Vec<PublicKey>,
 }
 
 /// One environment: a set of hosts that belong together.
 #[derive(Debug)]
 pub struct Environment {
     pub name: EnvironmentName,
+    /// Who may release here, by principal or `@group`. Nothing means every signer.
+    pub release_by: Option<Vec<String>>,
+    /// Whether a deployment has to come after what serves.
+    pub forward_only: bool,
     /// In the inventory's order; the first one of an app runs its migrations.
     pub hosts: Vec<Host>,
     pub apps: BTreeMap<AppName, EnvironmentApp>,
@@ -115,8 +124,16 @@ impl Inventory {
 
     /// The signers file that bootstrap installs, as a path that can be opened from anywhere.
     pub fn signers(&self) -> Option<PathBuf> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        self.signers.as_ref().map(|signers| folder.join(signers))
+        self.signers.as_ref().map(|file| self.beside(file))
+    }
+
+    /// The file of keys that must not be trusted any more.
+    pub fn revoked(&self) -> Option<PathBuf> {
+        self.revoked.as_ref().map(|file| self.beside(file))
+    }
+
+    fn beside(&self, file: &Path) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new(".")).join(file)
     }
 
     pub fn people(&self) -> &BTreeMap<String, Person> {

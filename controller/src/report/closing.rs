@@ -170,6 +170,7 @@ mod tests {
                 ..HostFailure::default()
             }),
             uncertain: false,
+            revoked: false,
             remarks: vec![],
         }
     }

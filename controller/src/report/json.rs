@@ -234,6 +234,7 @@ mod tests {
                 seconds: 1.9,
                 failure: None,
                 uncertain: false,
+                revoked: false,
                 remarks: vec![],
             }],
             seconds: 2.1,

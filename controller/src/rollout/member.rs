@@ -19,6 +19,8 @@ pub(super) struct Member {
     serves: Serving,
     /// Whether the release that is brought along is there already.
     pub(super) holds_release: bool,
+    /// Whether it is refused for a revoked key, which a person may overrule.
+    pub(super) revoked: bool,
     /// Where a rollback of this host goes.
     pub(super) back_to: Option<Version>,
     begun: Instant,
@@ -56,6 +58,7 @@ impl Member {
             before: Serving::NotKnown,
             serves: Serving::NotKnown,
             holds_release: false,
+            revoked: false,
             back_to: None,
             begun: Instant::now(),
             ended: None,
@@ -113,6 +116,7 @@ impl Member {
             seconds: self.begun.elapsed().as_secs_f64(),
             failure,
             uncertain: false,
+            revoked: self.revoked,
             remarks: self.remarks.clone(),
         }
     }
@@ -189,6 +193,8 @@ fn name_of(reply: &Reply) -> &'static str {
         Reply::Staged { .. } => "staged",
         Reply::Migrated { .. } => "migrated",
         Reply::Switched(_) => "switched",
+        Reply::Trust { .. } => "trust",
+        Reply::Trusted { .. } => "trusted",
         Reply::Refused { .. } => "refused",
         Reply::Failed(_) => "failed",
         Reply::Unknown => "unknown",

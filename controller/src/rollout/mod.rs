@@ -30,10 +30,16 @@ pub(crate) use shipment::Shipment;
 pub(crate) enum Goal {
     /// A release that is brought along.
     Ship(Shipment),
+    /// The release that the environment serves, for hosts that lack it. Its migration has run.
+    Sync(Shipment),
     /// A version that the hosts keep.
     Kept(Version),
     /// The version given, or else what served before, host by host.
-    Back(Option<Version>),
+    Back {
+        to: Option<Version>,
+        /// Also where the key that signed it was revoked.
+        even_revoked: bool,
+    },
 }
 
 /// Everything that a rollout needs.
@@ -49,17 +55,37 @@ pub(crate) struct Job {
 impl Goal {
     fn version(&self) -> Option<Version> {
         match self {
-            Goal::Ship(shipment) => Some(shipment.signed().manifest().version.clone()),
+            Goal::Ship(shipment) | Goal::Sync(shipment) => {
+                Some(shipment.signed().manifest().version.clone())
+            }
             Goal::Kept(version) => Some(version.clone()),
-            Goal::Back(version) => version.clone(),
+            Goal::Back { to, .. } => to.clone(),
         }
     }
 
     fn reason(&self) -> SwitchReason {
         match self {
-            Goal::Ship(_) | Goal::Kept(_) => SwitchReason::Deploy,
-            Goal::Back(_) => SwitchReason::Rollback,
+            Goal::Ship(_) | Goal::Sync(_) | Goal::Kept(_) => SwitchReason::Deploy,
+            Goal::Back { .. } => SwitchReason::Rollback,
         }
+    }
+
+    /// What is brought along, if anything is.
+    fn shipment(&self) -> Option<&Shipment> {
+        match self {
+            Goal::Ship(shipment) | Goal::Sync(shipment) => Some(shipment),
+            Goal::Kept(_) | Goal::Back { .. } => None,
+        }
+    }
+
+    fn even_revoked(&self) -> bool {
+        matches!(
+            self,
+            Goal::Back {
+                even_revoked: true,
+                ..
+            }
+        )
     }
 }
 

@@ -74,6 +74,8 @@ pub struct HostResult {
     pub failure: Option<HostFailure>,
     /// The connection was lost while traffic was being moved, so nobody can say what serves.
     pub uncertain: bool,
+    /// Refused for a revoked key, which a person may overrule.
+    pub revoked: bool,
     pub remarks: Vec<String>,
 }
 
@@ -202,6 +204,7 @@ mod tests {
             seconds: 0.0,
             failure: None,
             uncertain: false,
+            revoked: false,
             remarks: vec![],
         }
     }

@@ -87,7 +87,7 @@ impl Run {
 
     fn version_for(&self, member: &Member) -> Option<Version> {
         match &self.job.goal {
-            Goal::Back(_) => member.back_to.clone(),
+            Goal::Back { .. } => member.back_to.clone(),
             goal => goal.version(),
         }
     }
@@ -95,7 +95,7 @@ impl Run {
     /// A rollback has nothing to bring along, and neither has a release that all hosts hold: its
     /// tarball here is not waited for.
     pub(super) async fn stage(&self, mut members: Vec<Member>) -> Vec<Member> {
-        let Goal::Ship(shipment) = &self.job.goal else {
+        let Some(shipment) = self.job.goal.shipment() else {
             return members;
         };
         let mut active = members.iter_mut().filter(|member| member.is_active());
@@ -110,12 +110,12 @@ impl Run {
         self.phase(Phase::Stage, members).await
     }
 
-    /// Once, on one host; a rollback undoes no migration.
+    /// Once, on one host; a rollback undoes no migration, and what serves already has migrated.
     pub(super) async fn migrate(&self, members: Vec<Member>) -> Vec<Member> {
         let wanted = match &self.job.goal {
             Goal::Ship(shipment) => !shipment.signed().manifest().app_file.migrate.run.is_empty(),
             Goal::Kept(_) => true,
-            Goal::Back(_) => false,
+            Goal::Sync(_) | Goal::Back { .. } => false,
         };
         let taking_part: Vec<_> = members
             .iter()
@@ -190,17 +190,15 @@ impl Run {
 
     async fn preflight(&self, member: &mut Member) {
         let release = match &self.job.goal {
-            Goal::Ship(shipment) => Preflighted::Deploy {
+            Goal::Ship(shipment) | Goal::Sync(shipment) => Preflighted::Deploy {
                 release: shipment.signed().signed().clone(),
             },
-            Goal::Kept(version) => Preflighted::Rollback {
-                version: version.clone(),
-            },
-            Goal::Back(version) => {
-                let Some(version) = self.way_back(member, version.clone()).await else {
+            Goal::Kept(version) => self.kept(version.clone()),
+            Goal::Back { to, .. } => {
+                let Some(version) = self.way_back(member, to.clone()).await else {
                     return;
                 };
-                Preflighted::Rollback { version }
+                self.kept(version)
             }
         };
         let order = Order::Preflight {
@@ -217,8 +215,10 @@ impl Run {
                 problems,
                 staged,
                 live,
+                revoked,
             }) => {
                 member.found(live);
+                member.revoked = revoked;
                 member.holds_release = staged;
                 for problem in &problems {
                     let (host, what) = (member.name().clone(), HostEvent::Problem(problem.clone()));
@@ -229,6 +229,14 @@ impl Run {
                 }
             }
             Some(other) => member.ended_by(other),
+        }
+    }
+
+    fn kept(&self, version: Version) -> Preflighted {
+        Preflighted::Kept {
+            version,
+            why: self.job.goal.reason(),
+            even_revoked: self.job.goal.even_revoked(),
         }
     }
 
@@ -274,10 +282,11 @@ impl Run {
     }
 
     async fn stage_one(&self, member: &mut Member) {
-        let Goal::Ship(shipment) = &self.job.goal else {
+        let Some(shipment) = self.job.goal.shipment() else {
             return;
         };
         let order = Order::Stage {
+            app: self.job.plan.app.clone(),
             release: shipment.signed().signed().clone(),
         };
         match self
@@ -318,6 +327,7 @@ impl Run {
             app: self.job.plan.app.clone(),
             version,
             why: self.job.goal.reason(),
+            even_revoked: self.job.goal.even_revoked(),
         };
         match self.order(member, order, None, Stakes::Traffic).await {
             None => {}
@@ -339,6 +349,7 @@ impl Run {
             app: self.job.plan.app.clone(),
             version,
             why: SwitchReason::Return,
+            even_revoked: true,
         };
         let Some(link) = member.link.as_mut() else {
             return;

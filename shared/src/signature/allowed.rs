@@ -5,18 +5,32 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
 use thiserror::Error;
+
+use super::principals::list_matches;
+use super::revoked::Revoked;
+use super::validity::{Outside, Validity, parse_time};
 
 /// Who may sign.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AllowedSigners(Vec<Signer>);
+pub struct AllowedSigners(Vec<Line>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Signer {
-    principals: String,
-    /// Nothing means any.
-    namespaces: Option<Vec<String>>,
+/// One line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) principals: String,
+    options: Options,
     key: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Options {
+    /// Patterns. Nothing means any.
+    namespaces: Option<String>,
+    validity: Validity,
+    /// The key signs no releases, but certificates of those who do.
+    authority: bool,
 }
 
 /// Why a list of signers is refused as a whole.
@@ -26,91 +40,185 @@ pub enum AllowedSignersError {
     Empty,
     #[error("line {0} is not `principals [options] key-type key [comment]`")]
     Line(usize),
-    #[error("line {line} has the option {option:?}, which this version does not read")]
+    #[error("line {line} has the option {option:?}, which is not understood")]
     Option { line: usize, option: String },
+}
+
+/// Why a key may not sign, from what says least to what says most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack<'a> {
+    NotListed,
+    /// It is listed for other namespaces.
+    Namespace,
+    Outside(Outside),
+    /// It may sign, but none of its names is among those who are wanted.
+    NotWanted(&'a str),
+}
+
+impl Lack<'_> {
+    fn rank(&self) -> u8 {
+        match self {
+            Self::NotListed => 0,
+            Self::Namespace => 1,
+            Self::Outside(_) => 2,
+            Self::NotWanted(_) => 3,
+        }
+    }
 }
 
 impl AllowedSigners {
     /// Reads the whole list, or refuses it.
     pub fn parse(text: &str) -> Result<Self, AllowedSignersError> {
-        let mut signers = Vec::new();
+        let mut lines = Vec::new();
         for (at, line) in text.lines().enumerate() {
             let line = line.trim();
             if !line.is_empty() && !line.starts_with('#') {
-                signers.push(parse_line(at + 1, line)?);
+                lines.push(parse_line(at + 1, line)?);
             }
         }
-        if signers.is_empty() {
+        if lines.is_empty() {
             Err(AllowedSignersError::Empty)
         } else {
-            Ok(Self(signers))
+            Ok(Self(lines))
         }
     }
 
-    /// The principals of a key that may sign in `namespace`.
-    pub(super) fn signer(&self, key: &[u8], namespace: &str) -> Option<&str> {
-        let signer = self
-            .0
-            .iter()
-            .find(|signer| signer.key == key && signer.may(namespace))?;
-        Some(&signer.principals)
+    /// The line by which a key may sign in `namespace` now, as somebody who is wanted.
+    pub(super) fn line_for(
+        &self,
+        key: &[u8],
+        namespace: &str,
+        now: Timestamp,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<&Line, Lack<'_>> {
+        let mut most = Lack::NotListed;
+        let listed = self.0.iter().filter(|line| line.key == key);
+        for line in listed.filter(|line| !line.options.authority) {
+            let lack = if !line.may(namespace) {
+                Lack::Namespace
+            } else if let Some(outside) = line.options.validity.outside(now) {
+                Lack::Outside(outside)
+            } else if !wanted(&line.principals) {
+                Lack::NotWanted(&line.principals)
+            } else {
+                return Ok(line);
+            };
+            if lack.rank() > most.rank() {
+                most = lack;
+            }
+        }
+        Err(most)
     }
 
     /// Everyone who may sign in `namespace`, for a message.
     pub fn names(&self, namespace: &str) -> String {
-        let trusted = self.0.iter().filter(|signer| signer.may(namespace));
-        let names: Vec<&str> = trusted.map(|signer| signer.principals.as_str()).collect();
+        let trusted = self.0.iter().filter(|line| line.may(namespace));
+        let names: Vec<&str> = trusted.map(|line| line.principals.as_str()).collect();
         if names.is_empty() {
             "none".to_owned()
         } else {
             names.join(", ")
         }
     }
+
+    /// Whether there is anybody at all who may sign in `namespace` now.
+    pub fn anyone_may(&self, namespace: &str, revoked: &Revoked, now: Timestamp) -> bool {
+        self.0.iter().any(|line| {
+            line.may(namespace)
+                && line.options.validity.outside(now).is_none()
+                && !revoked.holds(&line.key)
+        })
+    }
 }
 
-impl Signer {
+impl Line {
     fn may(&self, namespace: &str) -> bool {
-        let Some(namespaces) = &self.namespaces else {
-            return true;
-        };
-        namespaces.iter().any(|allowed| allowed == namespace)
+        let namespaces = self.options.namespaces.as_ref();
+        namespaces.is_none_or(|list| list_matches(list, namespace))
     }
 }
 
-fn parse_line(line: usize, text: &str) -> Result<Signer, AllowedSignersError> {
+fn parse_line(line: usize, text: &str) -> Result<Line, AllowedSignersError> {
     let wrong = || AllowedSignersError::Line(line);
-    let (principals, mut rest) = word(text).ok_or_else(wrong)?;
-    let mut namespaces = None;
-    loop {
-        let (next, after) = word(rest).ok_or_else(wrong)?;
-        if is_key_type(next) {
-            let (key, _comment) = word(after).ok_or_else(wrong)?;
-            let key = BASE64_STANDARD.decode(key).map_err(|_| wrong())?;
-            let named = super::wire_format::Strings(&key).take();
-            if named != Some(next.as_bytes()) {
-                return Err(wrong());
-            }
-            return Ok(Signer {
-                principals: principals.to_owned(),
-                namespaces,
-                key,
-            });
-        }
-        let list = next
-            .strip_prefix("namespaces=\"")
-            .and_then(|list| list.strip_suffix('"'))
-            .filter(|list| !list.contains(['"', '*', '?', '!']));
-        match list {
-            Some(list) if namespaces.is_none() => {
-                namespaces = Some(list.split(',').map(str::to_owned).collect());
-            }
-            _ => {
-                let option = next.chars().take(80).collect();
-                return Err(AllowedSignersError::Option { line, option });
-            }
-        }
-        rest = after;
+    let (principals, rest) = word(text).ok_or_else(wrong)?;
+    let (next, after) = word(rest).ok_or_else(wrong)?;
+    let (options, kind, rest) = if is_key_type(next) {
+        (Options::default(), next, after)
+    } else {
+        let options = parse_options(line, next)?;
+        let (kind, rest) = word(after).ok_or_else(wrong)?;
+        (options, kind, rest)
+    };
+    let (key, _comment) = word(rest).ok_or_else(wrong)?;
+    let key = BASE64_STANDARD.decode(key).map_err(|_| wrong())?;
+    let named = super::wire_format::Strings(&key).take();
+    if !is_key_type(kind) || named != Some(kind.as_bytes()) {
+        return Err(wrong());
     }
+    let principals = unquoted(principals).ok_or_else(wrong)?.to_owned();
+    Ok(Line {
+        principals,
+        options,
+        key,
+    })
+}
+
+/// Reads `cert-authority,namespaces="a,b",valid-before="20301231Z"`.
+fn parse_options(line: usize, text: &str) -> Result<Options, AllowedSignersError> {
+    let mut options = Options::default();
+    for option in split_outside_quotes(text) {
+        let wrong = || AllowedSignersError::Option {
+            line,
+            option: option.chars().take(80).collect(),
+        };
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (option, None),
+        };
+        let value = value.map(|value| {
+            let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+            (!inner.is_empty() && !inner.contains(['"', '\\'])).then_some(inner)
+        });
+        let time = |time: &mut Option<Timestamp>, text| {
+            let read = parse_time(text).filter(|_| time.is_none());
+            *time = Some(read.ok_or_else(wrong)?);
+            Ok(())
+        };
+        match (name.to_ascii_lowercase().as_str(), value) {
+            ("cert-authority", None) if !options.authority => options.authority = true,
+            ("namespaces", Some(Some(list))) if options.namespaces.is_none() => {
+                options.namespaces = Some(list.to_owned());
+            }
+            ("valid-after", Some(Some(text))) => time(&mut options.validity.after, text)?,
+            ("valid-before", Some(Some(text))) => time(&mut options.validity.before, text)?,
+            _ => return Err(wrong()),
+        }
+    }
+    let Validity { after, before } = options.validity;
+    match after.zip(before) {
+        Some((after, before)) if after >= before => Err(AllowedSignersError::Option {
+            line,
+            option: "valid-before, which is not after valid-after".to_owned(),
+        }),
+        _ => Ok(options),
+    }
+}
+
+fn split_outside_quotes(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |character| {
+        quoted ^= character == '"';
+        character == ',' && !quoted
+    })
+}
+
+/// What is between quotes, or a word without any.
+fn unquoted(word: &str) -> Option<&str> {
+    let inner = match word.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"')?,
+        None => word,
+    };
+    (!inner.is_empty() && !inner.contains('"')).then_some(inner)
 }
 
 /// The next word, in which quotes may hold spaces, and what follows it.
@@ -138,6 +246,16 @@ mod tests {
     const KEY: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn key() -> Vec<u8> {
+        BASE64_STANDARD
+            .decode(KEY.split(' ').nth(1).unwrap())
+            .unwrap()
+    }
+
     #[test]
     fn comments_options_and_comments_behind_keys() {
         let list = AllowedSigners::parse(&format!(
@@ -146,6 +264,44 @@ mod tests {
         .unwrap();
         assert_eq!(list.names("longshore-release"), "release@example.com");
         assert_eq!(list.names("file"), "none");
+        let line = |key: &[u8], namespace| list.line_for(key, namespace, at(0), |_| true);
+        assert!(line(&key(), "git").is_ok());
+        assert_eq!(line(&key(), "file"), Err(Lack::Namespace));
+        assert_eq!(line(b"x", "git"), Err(Lack::NotListed));
+    }
+
+    #[test]
+    fn options_narrow_what_a_key_may() {
+        let list = AllowedSigners::parse(&format!(
+            "\"a@x,b@x\" Namespaces=\"longshore-*\",valid-after=\"20240101Z\",valid-before=\"20240102\" {KEY}\n\
+             ca@x cert-authority {KEY}\n"
+        ))
+        .unwrap();
+        let (after, before) = (at(1_704_067_200), at(1_704_153_600));
+        let line = |second, wanted: bool| {
+            list.line_for(&key(), "longshore-signers", at(second), move |_| wanted)
+        };
+        assert_eq!(line(1_704_067_200, true).unwrap().principals, "a@x,b@x");
+        assert_eq!(line(1_704_067_200, false), Err(Lack::NotWanted("a@x,b@x")));
+        assert_eq!(
+            line(1_704_067_199, true),
+            Err(Lack::Outside(Outside::NotYet(after)))
+        );
+        assert_eq!(
+            line(1_704_153_601, true),
+            Err(Lack::Outside(Outside::Expired(before)))
+        );
+    }
+
+    #[test]
+    fn somebody_is_left_only_where_they_may_sign_now() {
+        let list = format!("a namespaces=\"longshore-signers\",valid-before=\"20240101\" {KEY}");
+        let list = AllowedSigners::parse(&list).unwrap();
+        let (nobody, gone) = (Revoked::default(), Revoked::parse(KEY.as_bytes()).unwrap());
+        assert!(list.anyone_may("longshore-signers", &nobody, at(0)));
+        assert!(!list.anyone_may("longshore-signers", &gone, at(0)));
+        assert!(!list.anyone_may("longshore-release", &nobody, at(0)));
+        assert!(!list.anyone_may("longshore-signers", &nobody, at(1_800_000_000)));
     }
 
     #[test]
@@ -153,11 +309,20 @@ mod tests {
         for text in [
             String::new(),
             "# nobody\n".to_owned(),
-            format!("a cert-authority {KEY}"),
-            format!("a valid-before=\"20200101\" {KEY}"),
-            format!("a namespaces=\"*\" {KEY}"),
+            format!("a cert-authorit {KEY}"),
+            format!("a cert-authority=\"x\" {KEY}"),
+            format!("a valid-before=\"2020\" {KEY}"),
+            format!("a valid-before=20200101 {KEY}"),
+            format!("a valid-after=\"20200102\",valid-before=\"20200101\" {KEY}"),
+            format!("a valid-before=\"20200101\",valid-before=\"20300101\" {KEY}"),
+            format!("a namespaces {KEY}"),
+            format!("a namespaces=\"\" {KEY}"),
+            format!("a namespaces=\"x\",namespaces=\"longshore-release\" {KEY}"),
             format!("a namespaces=\"x\" namespaces=\"longshore-release\" {KEY}"),
             format!("a namespaces=\"longshore-release {KEY}"),
+            format!("a namespaces=\"x\",, {KEY}"),
+            format!("\"a {KEY}"),
+            format!("\"\" {KEY}"),
             "a ssh-ed25519".to_owned(),
             "a ssh-ed25519 AAAA".to_owned(),
             KEY.to_owned(),

@@ -1,27 +1,38 @@
 //! Signatures as `ssh-keygen -Y` makes them, and who may make them.
 //!
-//! `sshsig` reads and writes the format, `allowed` reads who is trusted, and here the two meet:
-//! what was checked is a [`Verified`], and whoever acts on a release accepts nothing else.
+//! `sshsig` reads and writes the format, `allowed` and `revoked` read who is trusted and who is not
+//! any more, and here they meet: what was checked is a [`Verified`], and whoever acts on a release
+//! accepts nothing else.
 
 mod allowed;
+mod principals;
+mod revoked;
 mod sshsig;
+mod validity;
 mod wire_format;
 
 pub use allowed::{AllowedSigners, AllowedSignersError};
+pub use revoked::{Revoked, RevokedError};
 pub use sshsig::{SshSig, SshSigError, armor, signed_data};
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::manifest::{Manifest, ManifestError};
+use crate::name::EnvironmentName;
+use allowed::Lack;
+use validity::Outside;
 
 /// What release signatures are made for. One made for anything else proves nothing here.
 pub const RELEASE_NAMESPACE: &str = "longshore-release";
+/// What the signature of a [`crate::trust_file::TrustFile`] is made for.
+pub const SIGNERS_NAMESPACE: &str = "longshore-signers";
 
 /// A value whose signature was checked.
 #[derive(Debug, Clone)]
 pub struct Verified<T> {
     value: T,
-    signer: String,
+    signer: Signer,
     exact: Vec<u8>,
     signature: String,
 }
@@ -32,8 +43,8 @@ impl<T> Verified<T> {
         &self.value
     }
 
-    /// Who signed, as the list of signers names them.
-    pub fn signer(&self) -> &str {
+    /// Who signed.
+    pub fn signer(&self) -> &Signer {
         &self.signer
     }
 
@@ -48,53 +59,173 @@ impl<T> Verified<T> {
     }
 }
 
-/// Why a release is not accepted.
+/// Whom to believe.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    pub allowed: AllowedSigners,
+    pub revoked: Revoked,
+    /// Who of them may release, as principals or patterns of them. Nothing means everyone.
+    pub release_by: Option<Vec<String>>,
+}
+
+/// Who signed something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// As the list of signers names them.
+    pub principals: String,
+    pub fingerprint: String,
+}
+
+/// Why a signature is not accepted.
 #[derive(Debug, Error)]
 pub enum VerifyError {
     #[error("the signature cannot be read")]
     Format(#[source] SshSigError),
     #[error("the signature was made for {found:?}, and {wanted:?} is wanted")]
     Namespace { found: String, wanted: &'static str },
-    #[error("the signature does not fit the manifest and the key {fingerprint}")]
+    #[error("the signature does not fit what was signed and the key {fingerprint}")]
     Mismatch { fingerprint: String },
-    #[error("the key {fingerprint} is not among the signers that this host trusts ({trusted})")]
+    #[error("the key {fingerprint} that signed it was revoked")]
+    Revoked { fingerprint: String },
+    #[error("the key {fingerprint} is not among the signers that are trusted ({trusted})")]
     NotTrusted {
         fingerprint: String,
         trusted: String,
+    },
+    #[error("the key {fingerprint} may not sign for {wanted} (those who may: {trusted})")]
+    OtherNamespaces {
+        fingerprint: String,
+        wanted: &'static str,
+        trusted: String,
+    },
+    #[error("the key {fingerprint} was to sign until {until} only")]
+    Expired {
+        fingerprint: String,
+        until: Timestamp,
+    },
+    #[error("the key {fingerprint} is to sign from {from} on only")]
+    NotYet {
+        fingerprint: String,
+        from: Timestamp,
+    },
+    #[error("signed by {principals}, who may not release to {environment}; allowed: {allowed}")]
+    MayNotRelease {
+        principals: String,
+        environment: String,
+        allowed: String,
     },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
 }
 
-/// Checks who signed `manifest`, and reads it only then.
+impl VerifyError {
+    /// Whether the signature is a good one, of somebody who has no right to make it.
+    pub fn is_about_rights(&self) -> bool {
+        !matches!(
+            self,
+            Self::Format(_) | Self::Namespace { .. } | Self::Mismatch { .. } | Self::Manifest(_)
+        )
+    }
+}
+
+/// Checks who signed `message` for `namespace`, and that they may now. Who may release is a rule
+/// about releases alone, and not asked here.
+pub fn verify(
+    trust: &Trust,
+    namespace: &'static str,
+    message: &[u8],
+    signature: &str,
+    now: Timestamp,
+) -> Result<Signer, VerifyError> {
+    check(trust, namespace, None, message, signature, now)
+}
+
+/// Checks who signed `manifest`, that they may release to `environment` now, and reads it only
+/// then. Without an environment only the signature counts.
 pub fn verify_manifest(
-    allowed: &AllowedSigners,
+    trust: &Trust,
+    environment: Option<&EnvironmentName>,
     manifest: &[u8],
     signature: &str,
+    now: Timestamp,
 ) -> Result<Verified<Manifest>, VerifyError> {
-    let sshsig = SshSig::parse(signature).map_err(VerifyError::Format)?;
-    if sshsig.namespace() != RELEASE_NAMESPACE {
-        let found = sshsig.namespace().chars().take(80).collect();
-        return Err(VerifyError::Namespace {
-            found,
-            wanted: RELEASE_NAMESPACE,
-        });
-    }
-    let fingerprint = sshsig.fingerprint();
-    let Some(signer) = allowed.signer(sshsig.key(), RELEASE_NAMESPACE) else {
-        let trusted = allowed.names(RELEASE_NAMESPACE);
-        return Err(VerifyError::NotTrusted {
-            fingerprint,
-            trusted,
-        });
-    };
-    if !sshsig.fits(manifest) {
-        return Err(VerifyError::Mismatch { fingerprint });
-    }
+    let rule = environment.zip(trust.release_by.as_deref());
+    let signer = check(trust, RELEASE_NAMESPACE, rule, manifest, signature, now)?;
     Ok(Verified {
         value: Manifest::parse(manifest)?,
-        signer: signer.to_owned(),
+        signer,
         exact: manifest.to_vec(),
         signature: signature.to_owned(),
     })
+}
+
+/// Which environment it is, and who may release there.
+type Rule<'a> = (&'a EnvironmentName, &'a [String]);
+
+fn check(
+    trust: &Trust,
+    namespace: &'static str,
+    rule: Option<Rule<'_>>,
+    message: &[u8],
+    signature: &str,
+    now: Timestamp,
+) -> Result<Signer, VerifyError> {
+    let sshsig = SshSig::parse(signature).map_err(VerifyError::Format)?;
+    if sshsig.namespace() != namespace {
+        let found = sshsig.namespace().chars().take(80).collect();
+        let wanted = namespace;
+        return Err(VerifyError::Namespace { found, wanted });
+    }
+    let fingerprint = sshsig.fingerprint();
+    if trust.revoked.holds(sshsig.key()) {
+        return Err(VerifyError::Revoked { fingerprint });
+    }
+    let wanted = |principals: &str| {
+        let named = |release_by: &[String]| {
+            let mut entries = release_by.iter();
+            entries.any(|entry| principals::may_act_as(principals, entry))
+        };
+        rule.is_none_or(|(_, release_by)| named(release_by))
+    };
+    let line = trust
+        .allowed
+        .line_for(sshsig.key(), namespace, now, wanted)
+        .map_err(|lack| lacking(lack, trust, namespace, rule, fingerprint.clone()))?;
+    if !sshsig.fits(message) {
+        return Err(VerifyError::Mismatch { fingerprint });
+    }
+    Ok(Signer {
+        principals: line.principals.clone(),
+        fingerprint,
+    })
+}
+
+fn lacking(
+    lack: Lack<'_>,
+    trust: &Trust,
+    wanted: &'static str,
+    rule: Option<Rule<'_>>,
+    fingerprint: String,
+) -> VerifyError {
+    let trusted = trust.allowed.names(wanted);
+    match (lack, rule) {
+        (Lack::NotWanted(principals), Some((environment, release_by))) => {
+            VerifyError::MayNotRelease {
+                principals: principals.to_owned(),
+                environment: environment.to_string(),
+                allowed: release_by.join(", "),
+            }
+        }
+        (Lack::NotListed | Lack::NotWanted(_), _) => VerifyError::NotTrusted {
+            fingerprint,
+            trusted,
+        },
+        (Lack::Namespace, _) => VerifyError::OtherNamespaces {
+            fingerprint,
+            wanted,
+            trusted,
+        },
+        (Lack::Outside(Outside::Expired(until)), _) => VerifyError::Expired { fingerprint, until },
+        (Lack::Outside(Outside::NotYet(from)), _) => VerifyError::NotYet { fingerprint, from },
+    }
 }

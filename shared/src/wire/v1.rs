@@ -68,7 +68,10 @@ pub enum Order {
         release: Preflighted,
     },
     /// → [`Ask`]s, then [`Reply::Staged`].
-    Stage { release: SignedManifest },
+    Stage {
+        app: AppName,
+        release: SignedManifest,
+    },
     /// → [`Reply::Migrated`]. The release has to be staged.
     Migrate { app: AppName, version: Version },
     /// → [`Reply::Switched`]. The release has to be staged.
@@ -76,9 +79,15 @@ pub enum Order {
         app: AppName,
         version: Version,
         why: SwitchReason,
+        /// Goes back also to a release whose key was revoked.
+        even_revoked: bool,
     },
     /// Follows an operation that another connection began → its reply.
     Attach { operation: u64 },
+    /// → [`Reply::Trust`]: whom the host trusts to release.
+    Trust,
+    /// → [`Reply::Trusted`]. Trusts those who are named, and nobody else.
+    SetTrust { trust: SignedTrust },
     #[serde(other)]
     Unknown,
 }
@@ -90,7 +99,19 @@ pub enum Preflighted {
     /// A release that is to be staged.
     Deploy { release: SignedManifest },
     /// A release that the host is to hold already.
-    Rollback { version: Version },
+    Kept {
+        version: Version,
+        why: SwitchReason,
+        /// Goes back also to a release whose key was revoked.
+        even_revoked: bool,
+    },
+}
+
+/// A [`crate::trust_file::TrustFile`]'s exact text, and its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedTrust {
+    pub text: String,
+    pub signature: String,
 }
 
 /// The manifest's exact text, and its signature.
@@ -179,6 +200,9 @@ pub enum Reply {
         /// Whether the release is there already.
         staged: bool,
         live: Option<Version>,
+        /// Whether one of the problems is that the key of the release was revoked, which a person
+        /// may overrule.
+        revoked: bool,
     },
     Staged {
         /// Whether the release was there already.
@@ -190,6 +214,15 @@ pub enum Reply {
         unchanged: bool,
     },
     Switched(Switched),
+    Trust {
+        /// What was installed last; nothing where bootstrap's files still stand.
+        installed: Option<SignedTrust>,
+    },
+    Trusted {
+        serial: u64,
+        /// Whether the host trusted the very same already.
+        unchanged: bool,
+    },
     /// Nothing was changed.
     Refused {
         problems: Vec<Problem>,
@@ -348,12 +381,13 @@ mod tests {
             app: AppName::new("cortico").unwrap(),
             version: Version::new(1, 4, 0),
             why: SwitchReason::Deploy,
+            even_revoked: false,
         });
         let frame = Frame::message(&order).unwrap();
         assert_eq!(
             frame,
             Frame::Control(
-                br#"{"message":"order","order":"switch","app":"cortico","version":"1.4.0","why":"deploy"}"#
+                br#"{"message":"order","order":"switch","app":"cortico","version":"1.4.0","why":"deploy","even_revoked":false}"#
                     .to_vec()
             )
         );

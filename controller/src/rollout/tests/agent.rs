@@ -141,6 +141,7 @@ impl PlayedAgent {
                         problems,
                         staged: true,
                         live,
+                        revoked: false,
                     }),
                 )
             }
@@ -155,7 +156,11 @@ impl PlayedAgent {
                 let previous = live.replace(Version::new(2, 0, 0));
                 ("attach", done(switched(&Version::new(2, 0, 0), previous)))
             }
-            Order::Stage { .. } | Order::Unlock { .. } | Order::Unknown => ("other", refused("no")),
+            Order::Stage { .. }
+            | Order::Unlock { .. }
+            | Order::Trust
+            | Order::SetTrust { .. }
+            | Order::Unknown => ("other", refused("no")),
         };
         self.orders.lock().unwrap().push(name);
         vec![reply]

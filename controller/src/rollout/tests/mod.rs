@@ -339,7 +339,11 @@ async fn a_line_that_breaks_in_the_switch_is_made_anew_and_the_end_is_heard() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_goes_where_each_host_came_from_and_migrates_nothing() {
     let fleet = Fleet::with(&[Trouble::None; 2]).await;
-    let end = roll_out(fleet.job(Goal::Back(None))).await;
+    let end = roll_out(fleet.job(Goal::Back {
+        to: None,
+        even_revoked: false,
+    }))
+    .await;
     assert_eq!((end.exit, outcomes(&end)), (Exit::Done, vec![Switched; 2]));
     assert_eq!(end.version, Some(Version::new(0, 9, 0)));
     assert_eq!(fleet.orders(0), ["lock", "status", "preflight", "switch"]);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::KeyError;
-use crate::build::git::Repository;
+use crate::build::Repository;
 
 /// The variable that holds a path, or the key itself.
 pub(super) const VARIABLE: &str = "LONGSHORE_SIGNING_KEY";
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Secret {
 pub(super) fn choose(
     key: Option<&Path>,
     variable: Option<&str>,
-    repository: &Repository,
+    repository: Option<&Repository>,
 ) -> Result<Source, KeyError> {
     if let Some(path) = key {
         return Ok(Source::File {
@@ -50,7 +50,8 @@ pub(super) fn choose(
     if let Some(value) = variable.filter(|value| !value.trim().is_empty()) {
         return Ok(of_variable(value));
     }
-    if repository.setting("gpg.format")?.as_deref() == Some("ssh")
+    if let Some(repository) = repository
+        && repository.setting("gpg.format")?.as_deref() == Some("ssh")
         && let Some(value) = repository.setting("user.signingkey")?
     {
         let named_by = "git's user.signingkey";

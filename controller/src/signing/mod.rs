@@ -1,4 +1,4 @@
-//! Signs a manifest with an SSH key that the person or CI already has.
+//! Signs with an SSH key that the person or CI already has.
 
 mod agent;
 mod source;
@@ -6,14 +6,14 @@ mod source;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use longshore_shared::signature::{RELEASE_NAMESPACE, SshSig, SshSigError, armor, signed_data};
+use longshore_shared::signature::{SshSig, SshSigError, armor, signed_data};
 use russh::keys::signature::Signer as _;
 use russh::keys::ssh_key::{self, Signature};
 use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use thiserror::Error;
 
 use self::source::{Secret, Source, VARIABLE};
-use super::git::{GitError, Repository};
+use crate::build::{GitError, Repository};
 use crate::ssh::AskPassphrase;
 
 const PASSPHRASE_TRIES: usize = 3;
@@ -82,7 +82,7 @@ impl SigningKey {
     /// Finds the key; asks for its passphrase where it has one.
     pub fn find(
         key: Option<&Path>,
-        repository: &Repository,
+        repository: Option<&Repository>,
         person: &dyn AskPassphrase,
     ) -> Result<Self, KeyError> {
         let variable = std::env::var(VARIABLE).ok();
@@ -103,9 +103,9 @@ impl SigningKey {
         key.fingerprint(ssh_key::HashAlg::Sha256).to_string()
     }
 
-    /// The armoured signature of a manifest. It is read back and checked before it is given out.
-    pub fn sign(&self, manifest: &[u8]) -> Result<String, KeyError> {
-        let data = signed_data(RELEASE_NAMESPACE, manifest);
+    /// The armoured signature of a message. It is read back and checked before it is given out.
+    pub fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, KeyError> {
+        let data = signed_data(namespace, message);
         let (key, signature) = match &self.0 {
             Half::Private(key) => {
                 let signature: Signature = key.try_sign(&data).map_err(KeyError::Sign)?;
@@ -115,9 +115,9 @@ impl SigningKey {
         };
         let key = key.to_bytes().map_err(KeyError::Encode)?;
         let signature = Vec::<u8>::try_from(signature).map_err(KeyError::Encode)?;
-        let text = armor(&key, RELEASE_NAMESPACE, &signature);
+        let text = armor(&key, namespace, &signature);
         let own = SshSig::parse(&text).map_err(KeyError::Own)?;
-        if own.key() == key && own.fits(manifest) {
+        if own.key() == key && own.fits(message) {
             Ok(text)
         } else {
             Err(KeyError::OwnMismatch)

@@ -1,0 +1,146 @@
+//! Whom hosts are to trust to release, put together from the inventory: its signers file, the
+//! signing keys of its people, its list of revoked keys, and each environment's own rules.
+
+mod push;
+
+use std::io;
+use std::path::PathBuf;
+
+use longshore_shared::signature::{RELEASE_NAMESPACE, SIGNERS_NAMESPACE, Trust};
+use longshore_shared::trust_file::{TrustFileError, TrustRules};
+use russh::keys::ssh_key;
+use thiserror::Error;
+
+use crate::inventory::{Environment, Inventory, Person};
+
+pub(crate) use push::{PushPlan, Standing, differences, standing};
+
+/// Why the inventory makes no rules.
+#[derive(Debug, Error)]
+pub(crate) enum ComposeError {
+    #[error(
+        "the inventory names no signers: neither `signers` in [fleet] nor anyone's `signing_keys`"
+    )]
+    NoSigners,
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the signing key of {person} cannot be written down")]
+    Key {
+        person: String,
+        #[source]
+        source: ssh_key::Error,
+    },
+    #[error("the signers of the inventory cannot be used")]
+    Rules(#[source] TrustFileError),
+}
+
+/// The rules of one environment, checked by the reader that hosts use.
+pub(crate) fn compose(
+    inventory: &Inventory,
+    environment: &Environment,
+) -> Result<TrustRules, ComposeError> {
+    let entries = environment.release_by.as_ref();
+    let release_by = entries.map(|entries| expand(entries, inventory));
+    rules(inventory, release_by, environment.forward_only)
+}
+
+fn rules(
+    inventory: &Inventory,
+    release_by: Option<Vec<String>>,
+    forward_only: bool,
+) -> Result<TrustRules, ComposeError> {
+    let mut allowed = match inventory.signers() {
+        Some(path) => String::from_utf8_lossy(&read(path)?).into_owned(),
+        None => String::new(),
+    };
+    for (name, person) in inventory.people() {
+        allowed = with_person(allowed, name, person)?;
+    }
+    if allowed.trim().is_empty() {
+        return Err(ComposeError::NoSigners);
+    }
+    let revoked = inventory.revoked().map(read).transpose()?;
+    let rules = TrustRules::new(
+        allowed,
+        &revoked.unwrap_or_default(),
+        release_by,
+        forward_only,
+    );
+    rules.read().map_err(ComposeError::Rules)?;
+    Ok(rules)
+}
+
+/// The same as a host reads it. Without an environment, its rules are not asked.
+pub(crate) fn composed(
+    inventory: &Inventory,
+    environment: Option<&Environment>,
+) -> Result<Trust, ComposeError> {
+    let rules = match environment {
+        Some(environment) => compose(inventory, environment)?,
+        None => rules(inventory, None, false)?,
+    };
+    rules.read().map_err(ComposeError::Rules)
+}
+
+/// What a person's signatures are known by.
+fn principal<'a>(name: &'a str, person: &'a Person) -> &'a str {
+    person.principal.as_deref().unwrap_or(name)
+}
+
+/// People sign releases. Who may change the signers themselves is named in the signers file alone.
+fn with_person(mut allowed: String, name: &str, person: &Person) -> Result<String, ComposeError> {
+    for key in &person.signing_keys {
+        let key = key.to_openssh().map_err(|source| ComposeError::Key {
+            person: name.to_owned(),
+            source,
+        })?;
+        if !allowed.is_empty() && !allowed.ends_with('\n') {
+            allowed.push('\n');
+        }
+        let principal = principal(name, person);
+        allowed.push_str(&format!(
+            "{principal} namespaces=\"{RELEASE_NAMESPACE}\" {key}\n"
+        ));
+    }
+    Ok(allowed)
+}
+
+/// Groups become the principals of those in them.
+fn expand(entries: &[String], inventory: &Inventory) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for entry in entries {
+        let Some(group) = entry.strip_prefix('@') else {
+            names.push(entry.clone());
+            continue;
+        };
+        for (name, person) in inventory.people() {
+            if person.groups.iter().any(|own| own == group) && !person.signing_keys.is_empty() {
+                names.push(principal(name, person).to_owned());
+            }
+        }
+    }
+    names.dedup();
+    names
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>, ComposeError> {
+    std::fs::read(&path).map_err(|source| ComposeError::Read { path, source })
+}
+
+impl ComposeError {
+    pub(crate) fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::NoSigners => "Add a line `you@example.com KEY` to a file allowed_signers beside the inventory, and name it: [fleet] signers = \"allowed_signers\"".to_owned(),
+            Self::Read { .. } => "The paths in [fleet] are relative to the inventory.".to_owned(),
+            Self::Key { .. } => return Vec::new(),
+            Self::Rules(_) => format!(
+                "The format is that of ssh-keygen's ALLOWED SIGNERS; a key with namespaces=\"{SIGNERS_NAMESPACE}\" may change the signers."
+            ),
+        };
+        vec![hint]
+    }
+}
