@@ -167,6 +167,26 @@ fn every_mistake_names_its_line() {
             "environment name",
         ),
         (
+            "[environments.e]\nrelease_by = [\"@leads\"]\n".to_owned(),
+            2,
+            "nobody in group `leads`",
+        ),
+        (
+            "[environments.e]\nrelease_by = [\"a b\"]\n".to_owned(),
+            2,
+            "is no signer",
+        ),
+        (
+            "[people.a]\nprincipal = \"a,b\"\n".to_owned(),
+            2,
+            "is no principal",
+        ),
+        (
+            "[people.a]\nsigning_keys = [\"rubbish\"]\n".to_owned(),
+            2,
+            "not an SSH public key",
+        ),
+        (
             "[enviroments.x]\n".to_owned(),
             1,
             "did you mean `environments`",
@@ -197,4 +217,6 @@ fn the_commented_example_is_a_good_inventory() {
         .collect();
     assert_eq!(names, ["production", "staging"]);
     assert!(inventory.environments().all(|e| !e.apps.is_empty()));
+    let forward: Vec<bool> = inventory.environments().map(|e| e.forward_only).collect();
+    assert_eq!(forward, [true, false]);
 }

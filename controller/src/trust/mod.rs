@@ -144,3 +144,61 @@ impl ComposeError {
         vec![hint]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: [&str; 3] = [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAZm2wqR11O5rs+7BCA7137NTLQHdO2PUvJ9uGM5ORJG",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMsvZ+z1LsGWC0UL4gvMHR++VultEkrYBMgiKAVP1BlG",
+    ];
+
+    fn composed_of(fleet: &str, rules: &str) -> Result<TrustRules, ComposeError> {
+        let [_, lead, dev] = KEYS;
+        let folder = tempfile::tempdir().unwrap();
+        // Without a newline at the end, as an editor may leave it.
+        let list = format!("ci@x {}", KEYS[0]);
+        std::fs::write(folder.path().join("allowed_signers"), list).unwrap();
+        std::fs::write(folder.path().join("revoked"), dev).unwrap();
+        std::fs::write(folder.path().join("broken"), "nonsense").unwrap();
+        let text = format!(
+            "[fleet]\n{fleet}\n[people.ann]\ngroups = [\"leads\"]\nprincipal = \"ann@x\"\nsigning_keys = [\"{lead} of ann\"]\n\
+             [people.bob]\ngroups = [\"leads\"]\n[people.eve]\nsigning_keys = [\"{dev}\"]\n[environments.e]\n{rules}\n"
+        );
+        let path = folder.path().join("inventory.toml");
+        std::fs::write(&path, text).unwrap();
+        let inventory = Inventory::read(&path).unwrap();
+        compose(&inventory, inventory.environment("e").unwrap())
+    }
+
+    #[test]
+    fn one_place_names_people_their_keys_and_their_rights() {
+        let [ci, lead, dev] = KEYS;
+        let rules = composed_of(
+            "signers = \"allowed_signers\"\nrevoked = \"revoked\"",
+            "release_by = [\"ci@x\", \"@leads\"]\nforward_only = true",
+        )
+        .unwrap();
+        let releases = format!("namespaces=\"{RELEASE_NAMESPACE}\"");
+        let lines = format!("ci@x {ci}\nann@x {releases} {lead} of ann\neve {releases} {dev}\n");
+        assert_eq!(rules.allowed_signers, lines);
+        assert_eq!(rules.revoked_signers().unwrap(), dev.as_bytes());
+        let release_by = rules.release_by.unwrap();
+        assert_eq!(release_by, ["ci@x", "ann@x"]);
+        assert!(rules.forward_only);
+    }
+
+    #[test]
+    fn what_hosts_could_not_read_is_found_here() {
+        let broken = composed_of("signers = \"broken\"", "");
+        assert!(matches!(broken, Err(ComposeError::Rules(_))), "{broken:?}");
+        let missing = composed_of("signers = \"nowhere\"", "");
+        assert!(
+            matches!(missing, Err(ComposeError::Read { .. })),
+            "{missing:?}"
+        );
+        assert!(composed_of("", "").is_ok());
+    }
+}
