@@ -37,7 +37,8 @@ Exit codes:
   130  interrupted; how to go on is printed
 
 Examples:
-  longshore build --version 1.4.0
+  longshore next-version
+  longshore build
   longshore deploy staging --release dist/cortico-1.4.0.tar.gz
   longshore status production
   longshore rollback production"
@@ -51,6 +52,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    NextVersion(commands::next_version::NextVersionArgs),
     Build(commands::build::BuildArgs),
     Deploy(commands::deploy::DeployArgs),
     Rollback(commands::rollback::RollbackArgs),
@@ -65,6 +67,7 @@ enum Verb {
 impl Verb {
     fn name(&self) -> &'static str {
         match self {
+            Verb::NextVersion(_) => "next-version",
             Verb::Build(_) => "build",
             Verb::Deploy(_) => "deploy",
             Verb::Rollback(_) => "rollback",
@@ -115,6 +118,7 @@ fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {
         CommandError::failed("cannot start the threads that talk to hosts").caused_by(error)
     })?;
     let exit = match verb {
+        Verb::NextVersion(args) => commands::next_version::run(&args, context),
         Verb::Build(args) => commands::build::run(&args, context),
         Verb::Deploy(args) => runtime.block_on(commands::deploy::run(&args, context)),
         Verb::Rollback(args) => runtime.block_on(commands::rollback::run(&args, context)),

@@ -25,5 +25,6 @@ pub mod terminal_text;
 pub mod toml_file;
 mod trust;
 pub mod ui;
+pub mod versions;
 
 pub use cli::main_impl;

@@ -6,6 +6,7 @@ use super::{
 use crate::error::{CommandError, ErrorKind};
 use crate::release::OpenError;
 use crate::terminal_text::one_line;
+use crate::versions::VersionError;
 
 const SHOWN_PATHS: usize = 10;
 const KEY_HINT: &str = "Name a key with --key FILE or LONGSHORE_SIGNING_KEY, or set git's user.signingkey with gpg.format = ssh, or add one key to ssh-agent. Make one with: ssh-keygen -t ed25519";
@@ -46,14 +47,7 @@ impl From<BuildError> for CommandError {
                     "Write one: the app's name, how it is built, prepared, run and checked."
                 }),
             ),
-            BuildError::NoVersion { dirty, .. } => (
-                ErrorKind::Usage,
-                one(if *dirty {
-                    "Give one with --version X.Y.Z; a tag does not count for a dirty tree."
-                } else {
-                    "Give one with `longshore build --version X.Y.Z`, or tag the commit: git tag v1.4.0"
-                }),
-            ),
+            BuildError::Version(version) => of_version(version),
             BuildError::AppFileRules(_) => (ErrorKind::Configuration, nothing()),
             BuildError::Manifest(_) => (ErrorKind::Refused, nothing()),
             BuildError::Encode(_) => (ErrorKind::Failed, nothing()),
@@ -139,6 +133,25 @@ fn of_git(error: &GitError) -> (ErrorKind, Vec<String>) {
         ),
         GitError::NoCommit => (ErrorKind::Configuration, one("Commit something first.")),
         GitError::Failed { .. } | GitError::Answer { .. } => (ErrorKind::Failed, nothing()),
+    }
+}
+
+fn of_version(error: &VersionError) -> (ErrorKind, Vec<String>) {
+    match error {
+        VersionError::Git(git) => of_git(git),
+        other => other.advice(),
+    }
+}
+
+impl From<GitError> for CommandError {
+    fn from(error: GitError) -> Self {
+        BuildError::from(error).into()
+    }
+}
+
+impl From<VersionError> for CommandError {
+    fn from(error: VersionError) -> Self {
+        BuildError::from(error).into()
     }
 }
 

@@ -9,8 +9,9 @@ use thiserror::Error;
 
 use super::git::{Commit, GitError, Repository};
 use super::{BuildError, BuildEvent, BuildRequest, build_commit, dist};
-use crate::release::{OpenError, SignedRelease, Wanted, find};
+use crate::release::{OpenError, ReleaseFiles, SignedRelease, Wanted, find};
 use crate::ssh::AskPassphrase;
+use crate::versions;
 
 /// What the person named.
 #[derive(Debug, Clone)]
@@ -123,7 +124,7 @@ impl ForDeploy<'_> {
         git_ref: &str,
         on_event: &mut dyn FnMut(BuildEvent),
     ) -> Result<Resolved, ResolveError> {
-        let there = find(&dist(repository), self.app, Wanted::Commit(&commit.hash));
+        let there = self.built_already(repository, &commit)?;
         if let Some(files) = there {
             return self.read(&files.tarball, Some(commit), false);
         }
@@ -137,6 +138,19 @@ impl ForDeploy<'_> {
         };
         let built = build_commit(repository, commit, true, &request, on_event)?;
         self.read(&built.files.tarball, Some(built.commit), true)
+    }
+
+    /// A tag makes a commit a release of its own, whatever it was called in a build before.
+    fn built_already(
+        &self,
+        repository: &Repository,
+        commit: &Commit,
+    ) -> Result<Option<ReleaseFiles>, GitError> {
+        let dist = dist(repository);
+        Ok(match versions::of_tag(repository, &commit.hash)? {
+            Some(tag) => find(&dist, self.app, Wanted::Both(&tag.version, &commit.hash)),
+            None => find(&dist, self.app, Wanted::Commit(&commit.hash)),
+        })
     }
 
     fn read(

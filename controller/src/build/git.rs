@@ -128,12 +128,6 @@ impl Repository {
         self.ask(["symbolic-ref", "--quiet", "--short", "HEAD"])
     }
 
-    /// Tags that name exactly this commit.
-    pub fn tags_at(&self, hash: &str) -> Result<Vec<String>, GitError> {
-        let text = self.run(["tag", "--points-at", hash])?;
-        Ok(text.lines().map(str::to_owned).collect())
-    }
-
     /// A setting of git, where it is set.
     pub fn setting(&self, key: &str) -> Result<Option<String>, GitError> {
         self.ask(["config", "--get", key])

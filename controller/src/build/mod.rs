@@ -11,7 +11,6 @@ mod pack;
 mod publish;
 mod steps;
 mod tar_writer;
-mod version;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +33,7 @@ use crate::signing::{KeyError, SigningKey};
 use crate::ssh::AskPassphrase;
 use crate::terminal_text::one_line;
 use crate::toml_file::{SourceText, TomlFileError};
+use crate::versions::{self, VersionError};
 use export::Export;
 
 const APP_FILE: &str = "longshore.toml";
@@ -47,7 +47,7 @@ pub struct BuildRequest<'a> {
     pub folder: &'a Path,
     /// Else what is checked out.
     pub git_ref: Option<&'a str>,
-    /// Else that of a tag such as `v1.4.0` on the commit.
+    /// Else that of a tag such as `v1.4.0` on the commit, else what the commits since the last one say.
     pub version: Option<&'a Version>,
     pub key: Option<&'a Path>,
     /// Build the tracked files as they are in the working tree, and say so in the manifest.
@@ -120,8 +120,8 @@ pub enum BuildError {
     AppFile(#[from] TomlFileError),
     #[error("{APP_FILE} is not right")]
     AppFileRules(#[source] AppFileError),
-    #[error("no version: commit {commit} has no tag such as v1.4.0")]
-    NoVersion { commit: String, dirty: bool },
+    #[error(transparent)]
+    Version(#[from] VersionError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -180,18 +180,7 @@ fn build_commit(
     request: &BuildRequest<'_>,
     on_event: &mut dyn FnMut(BuildEvent),
 ) -> Result<Built, BuildError> {
-    let tags = repository.tags_at(&commit.hash)?;
-    let tagged = version::of_tags(&tags).filter(|_| clean);
-    let version = match (request.version, &tagged) {
-        (Some(version), _) => version.clone(),
-        (None, Some((version, _))) => version.clone(),
-        (None, None) => {
-            return Err(BuildError::NoVersion {
-                commit: short(&commit.hash),
-                dirty: !clean,
-            });
-        }
-    };
+    let (version, tag) = version(repository, &commit, clean, request)?;
     on_event(BuildEvent::Exporting {
         commit: commit.hash.clone(),
     });
@@ -224,7 +213,7 @@ fn build_commit(
     let manifest = Manifest {
         format: FORMAT,
         app: app_file.app.name.clone(),
-        git_ref: name_ref(repository, request, tagged.map(|(_, tag)| tag))?,
+        git_ref: name_ref(repository, request, tag.as_deref())?,
         version,
         commit: commit.hash.clone(),
         clean,
@@ -244,6 +233,26 @@ fn build_commit(
         fingerprint: key.fingerprint(),
         unchanged,
     })
+}
+
+/// The version, and the tag on the commit where that gave it.
+fn version(
+    repository: &Repository,
+    commit: &Commit,
+    clean: bool,
+    request: &BuildRequest<'_>,
+) -> Result<(Version, Option<String>), VersionError> {
+    if let Some(version) = request.version {
+        let tag = versions::of_tag(repository, &commit.hash)?.filter(|_| clean);
+        return Ok((version.clone(), tag.map(|tag| tag.name)));
+    }
+    let ask = versions::Ask {
+        commit,
+        git_ref: request.git_ref,
+        dirty: !clean,
+    };
+    let next = versions::next(repository, &ask)?;
+    Ok((next.version, next.tag))
 }
 
 fn dist(repository: &Repository) -> PathBuf {

@@ -31,7 +31,8 @@ pub(crate) struct BuildArgs {
     #[arg(long = "ref", value_name = "REF")]
     pub(crate) git_ref: Option<String>,
 
-    /// The release's version (semver); else that of a tag such as v1.4.0 on the commit
+    /// The release's version (semver); else that of a tag such as v1.4.0 on the commit, else what
+    /// `longshore next-version` says
     #[arg(long, value_name = "X.Y.Z", value_parser = super::version_arg::parse)]
     pub(crate) version: Option<semver::Version>,
 

@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod deploy;
 mod fleet_run;
 pub(crate) mod host_args;
+pub(crate) mod next_version;
 pub(crate) mod releases;
 pub(crate) mod rollback;
 pub(crate) mod signers;

@@ -59,6 +59,8 @@ pub enum Wanted<'a> {
     Version(&'a Version),
     /// The full hash; a release of a dirty tree is not the commit.
     Commit(&'a str),
+    /// This version, and of this commit.
+    Both(&'a Version, &'a str),
 }
 
 /// The release in `dist` that fits; of several of one commit, the newest version.
@@ -79,6 +81,9 @@ pub fn find(dist: &Path, app: &AppName, wanted: Wanted<'_>) -> Option<ReleaseFil
         let fits = match wanted {
             Wanted::Version(version) => manifest.version == *version,
             Wanted::Commit(commit) => manifest.clean && manifest.commit == commit,
+            Wanted::Both(version, commit) => {
+                manifest.clean && manifest.commit == commit && manifest.version == *version
+            }
         };
         let newer = newest
             .as_ref()

@@ -23,8 +23,11 @@ fn a_commit_is_built_once_and_then_reused() {
     let app = App::new();
     let hash = app.git(&["rev-parse", "HEAD"]);
     let main = || WhichRelease::Branch(Some("main".to_owned()));
-    let unversioned = resolve(&app, "cortico", main());
-    assert!(unversioned.unwrap_err().to_string().contains("no version"));
+    let untagged = resolve(&app, "cortico", main()).unwrap();
+    let version = untagged.release.manifest().version.to_string();
+    assert_eq!(version, format!("0.1.0-main.1+g{}", &hash[..7]));
+    assert!(untagged.built && !resolve(&app, "cortico", main()).unwrap().built);
+    // What was built before the tag is not what the tag says.
     app.git(&["tag", "v1.0.0"]);
     let first = resolve(&app, "cortico", main()).unwrap();
     assert!(first.built);

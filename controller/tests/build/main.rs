@@ -14,3 +14,4 @@ mod keys;
 mod refusals;
 mod reproducible;
 mod round_trip;
+mod versions;
