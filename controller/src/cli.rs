@@ -53,6 +53,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     NextVersion(commands::next_version::NextVersionArgs),
+    Bump(commands::bump::BumpArgs),
     Build(commands::build::BuildArgs),
     Deploy(commands::deploy::DeployArgs),
     Rollback(commands::rollback::RollbackArgs),
@@ -68,6 +69,7 @@ impl Verb {
     fn name(&self) -> &'static str {
         match self {
             Verb::NextVersion(_) => "next-version",
+            Verb::Bump(_) => "bump",
             Verb::Build(_) => "build",
             Verb::Deploy(_) => "deploy",
             Verb::Rollback(_) => "rollback",
@@ -119,6 +121,7 @@ fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {
     })?;
     let exit = match verb {
         Verb::NextVersion(args) => commands::next_version::run(&args, context),
+        Verb::Bump(args) => commands::bump::run(&args, context),
         Verb::Build(args) => commands::build::run(&args, context),
         Verb::Deploy(args) => runtime.block_on(commands::deploy::run(&args, context)),
         Verb::Rollback(args) => runtime.block_on(commands::rollback::run(&args, context)),

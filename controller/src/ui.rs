@@ -79,9 +79,14 @@ impl Ui {
         self.note(&text);
     }
 
+    /// Whether somebody is there who could answer.
+    pub fn can_ask(&self) -> bool {
+        io::stderr().is_terminal() && io::stdin().is_terminal()
+    }
+
     /// Asks a question that only a person at a terminal can answer; nobody's answer is no.
     pub fn confirm(&self, question: &str) -> bool {
-        if !io::stderr().is_terminal() || !io::stdin().is_terminal() {
+        if !self.can_ask() {
             return false;
         }
         let ask = || {

@@ -98,7 +98,7 @@ impl From<OpenError> for CommandError {
 }
 
 /// Moves the causes of `error` over, as texts: the message itself is said already.
-fn with_causes(command: CommandError, error: &dyn std::error::Error) -> CommandError {
+pub(crate) fn with_causes(command: CommandError, error: &dyn std::error::Error) -> CommandError {
     let mut words = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -249,12 +249,18 @@ fn of_publish(error: &PublishError) -> (ErrorKind, Vec<String>) {
 }
 
 fn of_dirty(paths: &[String]) -> Vec<String> {
+    let mut hints = not_committed(paths);
+    hints.push("Commit, stash or ignore them. With --allow-dirty the tracked files are built as they are, and the manifest says so.".to_owned());
+    hints
+}
+
+/// The first paths that differ from the commit.
+pub(crate) fn not_committed(paths: &[String]) -> Vec<String> {
     let mut hints = one("Not committed:");
     let shown = paths.iter().take(SHOWN_PATHS);
     hints.extend(shown.map(|path| format!("  {}", one_line(path))));
     if paths.len() > SHOWN_PATHS {
         hints.push(format!("  and {} more", paths.len() - SHOWN_PATHS));
     }
-    hints.push("Commit, stash or ignore them. With --allow-dirty the tracked files are built as they are, and the manifest says so.".to_owned());
     hints
 }

@@ -206,7 +206,8 @@ fn newest(
     Ok(repository.resolve(&tracking)?)
 }
 
-fn remote_of(repository: &Repository, branch: &str) -> Result<Option<String>, GitError> {
+/// The remote that a branch comes from, or would be pushed to.
+pub(crate) fn remote_of(repository: &Repository, branch: &str) -> Result<Option<String>, GitError> {
     if let Some(remote) = repository.setting(&format!("branch.{branch}.remote"))? {
         // "." means that the branch follows another one of this repository.
         return Ok(Some(remote).filter(|remote| remote != "."));

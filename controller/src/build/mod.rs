@@ -21,7 +21,9 @@ use longshore_shared::signature::RELEASE_NAMESPACE;
 use semver::Version;
 use thiserror::Error;
 
+pub(crate) use explain::{not_committed, with_causes};
 pub use export::ExportError;
+pub(crate) use for_deploy::remote_of;
 pub use for_deploy::{ForDeploy, ResolveError, Resolved, WhichRelease};
 pub use git::{Commit, GitError, Repository};
 pub use pack::PackError;

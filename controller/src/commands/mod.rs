@@ -2,6 +2,7 @@
 
 mod asking;
 pub(crate) mod build;
+pub(crate) mod bump;
 pub(crate) mod deploy;
 mod fleet_run;
 pub(crate) mod host_args;

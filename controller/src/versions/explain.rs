@@ -36,7 +36,7 @@ pub(super) fn reasons(
     reasons
 }
 
-fn release(history: &History, base: &Version) -> String {
+pub(super) fn release(history: &History, base: &Version) -> String {
     let count = commits(history.commits.len());
     let Some(tag) = &history.release else {
         return match &history.pre_release {
@@ -78,7 +78,7 @@ fn release(history: &History, base: &Version) -> String {
     )
 }
 
-fn commits(count: usize) -> String {
+pub(super) fn commits(count: usize) -> String {
     match count {
         1 => "1 commit".to_owned(),
         count => format!("{count} commits"),

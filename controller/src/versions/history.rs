@@ -84,6 +84,12 @@ pub(super) fn tag_on(repository: &Repository, hash: &str) -> Result<Option<Tag>,
     Ok(highest(tags(repository, &format!("--points-at={hash}"))?))
 }
 
+/// Whether there is such a tag anywhere in this repository.
+pub(super) fn tag_exists(repository: &Repository, name: &str) -> Result<bool, GitError> {
+    let name = format!("refs/tags/{name}");
+    Ok(!repository.run(["for-each-ref", "--", &name])?.is_empty())
+}
+
 /// Tags that are versions with a `v`. Which ones, an option of `git for-each-ref` says.
 fn tags(repository: &Repository, which: &str) -> Result<Vec<Tag>, GitError> {
     let text = repository.run(["for-each-ref", which, "--format=%(refname)", "refs/tags"])?;

@@ -1,14 +1,18 @@
 //! Which version a commit gets: that of its tag, else one that the last tag, the commits since and
 //! the branch decide.
 //!
-//! `history` and `branch` ask git, `conventional` reads messages, `number` decides; only `bump`
-//! changes anything.
+//! `history` and `branch` ask git, `conventional` reads messages, `number` decides. `plan` says what
+//! `longshore bump` would do; only `bump` changes anything.
 
 mod branch;
+mod bump;
+mod bump_advice;
+mod changelog;
 mod conventional;
 mod explain;
 mod history;
 mod number;
+mod plan;
 mod slug;
 
 use semver::Version;
@@ -17,6 +21,7 @@ use thiserror::Error;
 pub use branch::{Branch, Environment};
 pub use conventional::{Change, Effect};
 pub use history::{CommitMessage, Tag};
+pub use plan::{Asked, BumpError, Plan};
 
 use crate::build::{Commit, GitError, Repository};
 use history::History;

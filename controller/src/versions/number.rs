@@ -12,6 +12,8 @@ const LONGEST_SLUG: usize = 40;
 /// Kept free for the number of commits, so that a branch's name is cut alike in all its builds.
 const COUNT_DIGITS: usize = 10;
 const HASH_DIGITS: usize = 7;
+/// What comes before the first release.
+const NOTHING: Version = Version::new(0, 0, 0);
 const FIRST: Version = Version::new(0, 1, 0);
 
 /// The release after `version`. While major is 0 nothing is promised, so what breaks is a minor.
@@ -33,6 +35,18 @@ pub(super) fn base(history: &History) -> Option<Version> {
     // `v2.0.0-rc.1` announces 2.0.0, whatever the commits say.
     let announced = history.pre_release.as_ref().map(|tag| core(&tag.version));
     Some(announced.map_or(computed.clone(), |announced| announced.max(computed)))
+}
+
+/// The release that a person asks for by its kind; 1.0.0 comes when somebody says so.
+pub(super) fn asked_for(history: &History, effect: Effect) -> Option<Version> {
+    let last = history
+        .release
+        .as_ref()
+        .map_or(NOTHING, |tag| core(&tag.version));
+    match effect {
+        Effect::Major => Some(Version::new(last.major.checked_add(1)?, 0, 0)),
+        effect => after(&last, effect),
+    }
 }
 
 fn core(version: &Version) -> Version {
@@ -153,6 +167,16 @@ mod tests {
         assert_eq!(built(&beyond, "main").to_string(), "1.5.0-main.1+g1a2b3c4");
         let first = history(None, Some("0.1.0-alpha.1"), &["a"]);
         assert_eq!(built(&first, "main").to_string(), "0.1.0-main.1+g1a2b3c4");
+    }
+
+    #[test]
+    fn a_person_may_ask_for_more() {
+        let early = history(Some("0.4.2"), None, &["fix: a"]);
+        assert_eq!(asked_for(&early, Effect::Major), Some(version("1.0.0")));
+        assert_eq!(asked_for(&early, Effect::Minor), Some(version("0.5.0")));
+        assert_eq!(asked_for(&early, Effect::Patch), Some(version("0.4.3")));
+        let none = history(None, None, &["a"]);
+        assert_eq!(asked_for(&none, Effect::Minor), Some(version("0.1.0")));
     }
 
     #[test]

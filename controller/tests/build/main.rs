@@ -7,6 +7,7 @@
 )]
 
 mod app;
+mod bump;
 mod crafted;
 mod deploy_source;
 mod hostile;
