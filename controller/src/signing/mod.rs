@@ -41,7 +41,9 @@ pub enum KeyError {
         #[source]
         source: ssh_key::Error,
     },
-    #[error("{what} is of type {kind}, and releases are signed with ssh-ed25519 only")]
+    #[error(
+        "{what} is of type {kind}, and releases are signed with ed25519, ecdsa or their sk- kinds"
+    )]
     Kind { what: String, kind: String },
     #[error("{what} has a passphrase, and there is no terminal to ask for it")]
     NobodyToAsk { what: String },
@@ -216,7 +218,14 @@ fn read(path: &Path) -> io::Result<String> {
 
 fn check_kind(key: &PublicKey, what: &str) -> Result<(), KeyError> {
     let kind = key.algorithm();
-    if kind == Algorithm::Ed25519 {
+    let signs = matches!(
+        kind,
+        Algorithm::Ed25519
+            | Algorithm::Ecdsa { .. }
+            | Algorithm::SkEd25519
+            | Algorithm::SkEcdsaSha2NistP256
+    );
+    if signs {
         return Ok(());
     }
     Err(KeyError::Kind {

@@ -50,9 +50,7 @@ impl App {
             home: tempfile::tempdir().unwrap(),
         };
         app.generate_key("id", "ed25519", "");
-        let public = fs::read_to_string(app.key().with_extension("pub")).unwrap();
-        let allowed = format!("release@example.com namespaces=\"longshore-release\" {public}");
-        fs::write(app.path("allowed_signers"), allowed).unwrap();
+        app.trust("id");
         fs::create_dir(app.root()).unwrap();
         app.git(&["init", "--quiet", "--initial-branch=main"]);
         app
@@ -72,6 +70,13 @@ impl App {
 
     pub(crate) fn dist(&self, name: &str) -> PathBuf {
         self.root().join("dist").join(name)
+    }
+
+    /// From now on this key is the one that may sign.
+    pub(crate) fn trust(&self, key: &str) {
+        let public = fs::read_to_string(self.path(key).with_extension("pub")).unwrap();
+        let allowed = format!("release@example.com namespaces=\"longshore-release\" {public}");
+        fs::write(self.path("allowed_signers"), allowed).unwrap();
     }
 
     pub(crate) fn generate_key(&self, name: &str, kind: &str, passphrase: &str) {

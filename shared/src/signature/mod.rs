@@ -6,6 +6,7 @@
 
 mod allowed;
 mod principals;
+mod public_key;
 mod revoked;
 mod sshsig;
 mod validity;

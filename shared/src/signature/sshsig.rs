@@ -1,31 +1,30 @@
-//! SSHSIG, the format of `ssh-keygen -Y sign`, for ed25519 keys.
+//! SSHSIG, the format of `ssh-keygen -Y sign`.
 //!
-//! Stricter than OpenSSH where they differ: one armour, no bytes before or after it, and the
-//! signature is checked with the rules that leave no second signature for one message.
+//! Stricter than OpenSSH where they differ: one armour, no bytes before or after it, and an ed25519
+//! signature is checked with the rules that leave no second one for the same message.
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
-use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256, Sha512};
 use thiserror::Error;
 
+use super::public_key::{KeySignature, PublicKey};
 use super::wire_format::{Strings, put};
 
 const MAGIC: &[u8] = b"SSHSIG";
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----\n";
 const END: &str = "\n-----END SSH SIGNATURE-----";
 const LONGEST_ARMOR: usize = 8 * 1024;
-const ED25519: &[u8] = b"ssh-ed25519";
 const LINE: usize = 70;
 
 /// A signature that was read, and is not checked yet.
 #[derive(Debug, Clone)]
 pub struct SshSig {
     key: Vec<u8>,
-    verifying: VerifyingKey,
+    public: PublicKey,
     namespace: String,
     hash: Hash,
-    signature: Signature,
+    signature: KeySignature,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +46,9 @@ pub enum SshSigError {
     Reserved,
     #[error("its hash is neither sha256 nor sha512")]
     Hash,
-    #[error("its key is not ed25519, which is the only kind that is read")]
-    KeyKind,
-    #[error("its key is not a point that ed25519 allows")]
+    #[error("its key is of type {0:?}, and ed25519, ecdsa and their sk- kinds are read")]
+    KeyKind(String),
+    #[error("its key cannot be read, or is none that its type allows")]
     Key,
     #[error("its key and its signature are of different kinds or of wrong length")]
     Signature,
@@ -94,12 +93,13 @@ impl SshSig {
             _ => return Err(SshSigError::Hash),
         };
         let namespace = String::from_utf8(namespace.to_vec()).map_err(|_| SshSigError::Fields)?;
+        let public = PublicKey::parse(key)?;
         Ok(Self {
             key: key.to_vec(),
-            verifying: ed25519_key(key)?,
+            signature: public.read_signature(signature)?,
+            public,
             namespace,
             hash,
-            signature: ed25519_signature(signature)?,
         })
     }
 
@@ -124,7 +124,7 @@ impl SshSig {
     /// Whether the signature fits `message`.
     pub fn fits(&self, message: &[u8]) -> bool {
         let data = to_be_signed(&self.namespace, self.hash, message);
-        self.verifying.verify_strict(&data, &self.signature).is_ok()
+        self.public.made(&self.signature, &data)
     }
 }
 
@@ -169,34 +169,4 @@ fn to_be_signed(namespace: &str, hash: Hash, message: &[u8]) -> Vec<u8> {
         }
     }
     data
-}
-
-fn ed25519_key(blob: &[u8]) -> Result<VerifyingKey, SshSigError> {
-    let mut fields = Strings(blob);
-    let (kind, key) = fields
-        .take()
-        .zip(fields.take())
-        .ok_or(SshSigError::KeyKind)?;
-    if kind != ED25519 {
-        return Err(SshSigError::KeyKind);
-    }
-    let key: &[u8; 32] = key.try_into().map_err(|_| SshSigError::Key)?;
-    let key = VerifyingKey::from_bytes(key).map_err(|_| SshSigError::Key)?;
-    if !fields.is_done() || key.is_weak() {
-        return Err(SshSigError::Key);
-    }
-    Ok(key)
-}
-
-fn ed25519_signature(blob: &[u8]) -> Result<Signature, SshSigError> {
-    let mut fields = Strings(blob);
-    let (kind, signature) = fields
-        .take()
-        .zip(fields.take())
-        .ok_or(SshSigError::Signature)?;
-    if kind != ED25519 || !fields.is_done() {
-        return Err(SshSigError::Signature);
-    }
-    let signature: &[u8; 64] = signature.try_into().map_err(|_| SshSigError::Signature)?;
-    Ok(Signature::from_bytes(signature))
 }

@@ -20,6 +20,13 @@ impl<'a> Strings<'a> {
         Some(u32::from_be_bytes(*number))
     }
 
+    /// The next byte.
+    pub(super) fn take_byte(&mut self) -> Option<u8> {
+        let (byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*byte)
+    }
+
     /// Whether nothing is left.
     pub(super) fn is_done(&self) -> bool {
         self.0.is_empty()
