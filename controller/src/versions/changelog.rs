@@ -93,8 +93,7 @@ pub(super) fn with_section(before: Option<&[u8]>, section: &Section) -> Vec<u8> 
     };
     let at = place_in(before);
     let (above, below) = before.split_at(at);
-    let windows = above.windows(2).any(|pair| pair == b"\r\n")
-        || below.windows(2).any(|pair| pair == b"\r\n");
+    let windows = before.windows(2).any(|pair| pair == b"\r\n");
     let newline = if windows { "\r\n" } else { "\n" };
     let mut text = section.text();
     if windows {
@@ -105,7 +104,8 @@ pub(super) fn with_section(before: Option<&[u8]>, section: &Section) -> Vec<u8> 
     if !above.is_empty() && !above.ends_with(b"\n") {
         after.extend_from_slice(newline.as_bytes());
     }
-    if !above.is_empty() && !(after.ends_with(b"\n\n") || after.ends_with(b"\n\r\n")) {
+    let apart = above.is_empty() || after.ends_with(b"\n\n") || after.ends_with(b"\n\r\n");
+    if !apart {
         after.extend_from_slice(newline.as_bytes());
     }
     after.extend_from_slice(text.as_bytes());
