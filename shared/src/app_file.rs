@@ -3,6 +3,8 @@
 //! It travels inside the signed manifest, so a host runs only signed instructions. Types here are
 //! checked where they are read, because their texts end up in units and in nginx's configuration.
 
+mod build;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,6 +13,8 @@ use thiserror::Error;
 
 use crate::name::AppName;
 use crate::span::Span;
+
+pub use build::{Build, Cache};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,14 +43,6 @@ pub struct App {
     /// How many releases a host keeps, the live one among them.
     #[serde(default = "default_keep_releases")]
     pub keep_releases: u32,
-}
-
-/// `[build]`: on the controller's machine, in a clean export of the commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Build {
-    #[serde(default)]
-    pub run: Vec<Command>,
 }
 
 /// `[[prepare]]`: on the host, as the app's user, in the new release.
@@ -134,12 +130,6 @@ const fn default_max_upload() -> ByteSize {
     ByteSize(1024 * 1024)
 }
 
-impl Build {
-    fn is_empty(&self) -> bool {
-        self.run.is_empty()
-    }
-}
-
 impl Migrate {
     fn is_empty(&self) -> bool {
         self.run.is_empty()
@@ -165,6 +155,16 @@ pub enum AppFileError {
     KeepReleases(u32),
     #[error("[shared] names {0:?} twice, or one path inside another")]
     SharedTwice(String),
+    #[error("[build] `timeout` is 0s: no step can keep to it; leave it out for an hour")]
+    BuildTimeout,
+    #[error(
+        "[build] `cache` of {0:?} has no `key`: name the files that decide what it holds, such as a lock file"
+    )]
+    CacheKey(String),
+    #[error("[build] `cache` of {0:?} has itself in its `key`: name files that the commit holds")]
+    CacheInKey(String),
+    #[error("[build] `cache` names {0:?} twice, or one path inside another")]
+    CacheTwice(String),
 }
 
 impl AppFile {
@@ -181,6 +181,7 @@ impl AppFile {
         if !(2..=100).contains(&self.app.keep_releases) {
             return Err(AppFileError::KeepReleases(self.app.keep_releases));
         }
+        self.build.check()?;
         let shared: Vec<&str> = self
             .shared
             .dirs

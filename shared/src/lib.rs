@@ -7,6 +7,7 @@ pub mod app_file;
 pub mod digest;
 pub mod manifest;
 pub mod name;
+pub mod path_pattern;
 pub mod signature;
 pub mod span;
 pub mod tree;

@@ -39,6 +39,9 @@ pub struct Manifest {
     pub tarball: Artifact,
     pub tar: Artifact,
     pub tree: TreeArtifact,
+    /// Of the software bill of materials beside the manifest, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Artifact>,
 }
 
 /// Size and digest of a stream of bytes.
@@ -206,6 +209,7 @@ mod tests {
                 entries: 1,
                 bytes: 5,
             },
+            sbom: None,
         };
         (manifest, tree)
     }
@@ -218,6 +222,20 @@ mod tests {
         assert_eq!(read, manifest);
         assert_eq!(read.to_bytes().unwrap(), bytes);
         assert_eq!(read.read_tree(&tree.render()).unwrap(), tree);
+    }
+
+    #[test]
+    fn a_manifest_without_a_bill_of_materials_is_the_old_one() {
+        let (mut manifest, _) = sample();
+        let old = manifest.to_bytes().unwrap();
+        assert!(!String::from_utf8_lossy(&old).contains("sbom"));
+        assert_eq!(Manifest::parse(&old).unwrap().sbom, None);
+        manifest.sbom = Some(Artifact {
+            size: 2,
+            sha256: Sha256Digest::of(b"{}"),
+        });
+        let bytes = manifest.to_bytes().unwrap();
+        assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
     }
 
     #[test]

@@ -24,6 +24,12 @@ impl From<BuildError> for CommandError {
             BuildError::Export(export) => of_export(export),
             BuildError::Key(key) => of_key(key),
             BuildError::Step(step) => of_step(step),
+            BuildError::Selection(_) => (
+                ErrorKind::Configuration,
+                one(
+                    "Correct or remove it. A pattern begins at the release's root; \"**/\" in front of it means any folder.",
+                ),
+            ),
             BuildError::Publish(publish) => of_publish(publish),
             BuildError::Pack(PackError::Read(_) | PackError::Write(_)) => {
                 (ErrorKind::Failed, nothing())
@@ -226,14 +232,26 @@ fn of_key(error: &KeyError) -> (ErrorKind, Vec<String>) {
 
 fn of_step(error: &StepError) -> (ErrorKind, Vec<String>) {
     let hints = match error {
-        StepError::Failed { output, .. } if !output.is_empty() => {
-            let mut hints = one("The last lines that it printed:");
-            hints.extend(output.iter().map(|line| format!("  {}", one_line(line))));
+        StepError::Failed { output, .. } => last_lines(output),
+        StepError::TimedOut { output, .. } => {
+            let mut hints = last_lines(output);
+            hints.push(
+                "If it needs longer, give [build] in longshore.toml a longer `timeout`.".to_owned(),
+            );
             hints
         }
-        _ => nothing(),
+        StepError::Start { .. } | StepError::Wait { .. } => nothing(),
     };
     (ErrorKind::Failed, hints)
+}
+
+fn last_lines(output: &[String]) -> Vec<String> {
+    if output.is_empty() {
+        return nothing();
+    }
+    let mut hints = one("The last lines that it printed:");
+    hints.extend(output.iter().map(|line| format!("  {}", one_line(line))));
+    hints
 }
 
 fn of_publish(error: &PublishError) -> (ErrorKind, Vec<String>) {

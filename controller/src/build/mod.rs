@@ -6,9 +6,13 @@
 mod explain;
 mod export;
 mod for_deploy;
+mod found;
 mod git;
+mod make;
 mod pack;
 mod publish;
+mod selection;
+mod step_group;
 mod steps;
 mod tar_writer;
 
@@ -28,6 +32,7 @@ pub use for_deploy::{ForDeploy, ResolveError, Resolved, WhichRelease};
 pub use git::{Commit, GitError, Repository};
 pub use pack::PackError;
 pub use publish::PublishError;
+pub use selection::SelectionError;
 pub use steps::StepError;
 
 use crate::release::ReleaseFiles;
@@ -128,6 +133,8 @@ pub enum BuildError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Step(#[from] StepError),
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
     #[error("what was built cannot become a release")]
     Pack(#[source] PackError),
     #[error("what was built cannot become a release")]
@@ -195,23 +202,20 @@ fn build_commit(
     let app_file = read_app_file(&folder, repository, &commit)?;
     // Asked for early: nobody wants to hear of a missing key after minutes of building.
     let key = SigningKey::find(request.key, Some(repository), request.person)?;
-    steps::run(
-        &app_file.build.run,
-        &steps::About {
-            folder: &folder,
-            app: app_file.app.name.as_str(),
-            version: &version.to_string(),
-            commit: &commit.hash,
-            time: commit.time.as_second(),
-        },
-        on_event,
-    )?;
+    let about = steps::About {
+        folder: &folder,
+        app: app_file.app.name.as_str(),
+        version: &version.to_string(),
+        commit: &commit.hash,
+        time: commit.time.as_second(),
+    };
+    let found = make::make(&app_file.build, &about, on_event)?;
     on_event(BuildEvent::Packing);
     let dist = dist(repository);
     let files = ReleaseFiles::named(&dist, &app_file.app.name, &version);
     let mut draft = publish::Draft::begin(&dist)?;
-    let packed =
-        pack::pack(&folder, commit.time.as_second(), draft.tarball()).map_err(BuildError::Pack)?;
+    let packed = pack::pack(&folder, found, commit.time.as_second(), draft.tarball())
+        .map_err(BuildError::Pack)?;
     let manifest = Manifest {
         format: FORMAT,
         app: app_file.app.name.clone(),
@@ -224,6 +228,7 @@ fn build_commit(
         tarball: packed.tarball.clone(),
         tar: packed.tar.clone(),
         tree: packed.tree.clone(),
+        sbom: None,
     };
     let bytes = write_down(&manifest)?;
     let signature = key.sign(RELEASE_NAMESPACE, &bytes)?;

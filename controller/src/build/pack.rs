@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use fs_err as fs;
 use longshore_shared::digest::{Digesting, Sha256Digest};
 use longshore_shared::manifest::{Artifact, TreeArtifact};
-use longshore_shared::tree::{Entry, Kind, MOST_ENTRIES, Tree, TreeError, check_path};
+use longshore_shared::tree::{Entry, Kind, Tree, TreeError};
 use thiserror::Error;
 
+use super::found::{Found, utf8};
 use super::tar_writer::{END, Member, padding};
 
 /// The name for "unknown" in a gzip header.
@@ -45,9 +45,13 @@ pub(super) struct Packed {
     pub(super) tree: TreeArtifact,
 }
 
-/// Writes the tarball of `folder` to `out`. `time` is in seconds since 1970.
-pub(super) fn pack(folder: &Path, time: i64, out: impl Write) -> Result<Packed, PackError> {
-    let found = walk(folder)?;
+/// Writes the tarball of what was found in `folder` to `out`. `time` is in seconds since 1970.
+pub(super) fn pack(
+    folder: &Path,
+    found: Vec<Found>,
+    time: i64,
+    out: impl Write,
+) -> Result<Packed, PackError> {
     let out = Digesting::new(io::BufWriter::with_capacity(BUFFER, out));
     let gzip: GzEncoder<_> = GzBuilder::new()
         .mtime(0)
@@ -61,7 +65,7 @@ pub(super) fn pack(folder: &Path, time: i64, out: impl Write) -> Result<Packed, 
         targets: BTreeMap::new(),
         buffer: vec![0; BUFFER],
     };
-    for (path, kind) in found {
+    for Found { path, kind } in found {
         packer.add(path, kind)?;
     }
     packer.finish()
@@ -171,66 +175,5 @@ impl<W: Write> Packer<'_, W> {
                 bytes: tree.bytes(),
             },
         })
-    }
-}
-
-/// Everything in `folder` that becomes an entry, sorted by the bytes of its path.
-fn walk(folder: &Path) -> Result<Vec<(String, Kind)>, PackError> {
-    let mut found = Vec::new();
-    let mut ahead: Vec<PathBuf> = vec![PathBuf::new()];
-    while let Some(inner) = ahead.pop() {
-        let mut empty = true;
-        for item in fs::read_dir(folder.join(&inner)).map_err(PackError::Read)? {
-            let item = item.map_err(PackError::Read)?;
-            let inner = inner.join(item.file_name());
-            let path = utf8(&inner)?;
-            check_path(&path)?;
-            empty = false;
-            let metadata = item.metadata().map_err(PackError::Read)?;
-            let kind = metadata.file_type();
-            if kind.is_dir() {
-                ahead.push(inner);
-            } else if kind.is_symlink() {
-                found.push((path, Kind::Symlink));
-            } else if kind.is_file() {
-                let executable = metadata.permissions().mode() & 0o111 != 0;
-                let kind = if executable {
-                    Kind::Executable
-                } else {
-                    Kind::File
-                };
-                found.push((path, kind));
-            } else {
-                let what = name_of(&kind);
-                return Err(PackError::Type { path, what });
-            }
-            if found.len() + ahead.len() > MOST_ENTRIES {
-                return Err(TreeError::TooMany.into());
-            }
-        }
-        if empty && inner != Path::new("") {
-            found.push((utf8(&inner)?, Kind::EmptyFolder));
-        }
-    }
-    found.sort_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
-    Ok(found)
-}
-
-fn utf8(path: &Path) -> Result<String, PackError> {
-    path.to_str().map(str::to_owned).ok_or_else(|| {
-        let shown = path.to_string_lossy();
-        PackError::Name(shown.chars().take(200).collect())
-    })
-}
-
-fn name_of(kind: &std::fs::FileType) -> &'static str {
-    if kind.is_fifo() {
-        "a fifo"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_block_device() || kind.is_char_device() {
-        "a device"
-    } else {
-        "of an unknown type"
     }
 }

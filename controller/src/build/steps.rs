@@ -2,14 +2,16 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use longshore_shared::app_file::Command as Line;
+use longshore_shared::app_file::Build;
+use longshore_shared::span::Span;
 use thiserror::Error;
 
 use super::BuildEvent;
+use super::step_group::StepGroup;
 
 const LONGEST_LINE: u64 = 16 * 1024;
 const LAST_LINES: usize = 20;
@@ -41,6 +43,14 @@ pub enum StepError {
         /// The last lines that it printed.
         output: Vec<String>,
     },
+    #[error(
+        "the build step `{line}` was not done after {timeout}, and was stopped with all that it had started"
+    )]
+    TimedOut {
+        line: String,
+        timeout: Span,
+        output: Vec<String>,
+    },
 }
 
 /// What steps are told about the release that they make.
@@ -55,35 +65,35 @@ pub(super) struct About<'a> {
 }
 
 pub(super) fn run(
-    lines: &[Line],
+    build: &Build,
     about: &About<'_>,
     on_event: &mut dyn FnMut(BuildEvent),
 ) -> Result<(), StepError> {
-    for line in lines {
+    for line in &build.run {
         on_event(BuildEvent::Step(line.to_string()));
-        run_one(line.as_str(), about, on_event)?;
+        run_one(line.as_str(), build.timeout, about, on_event)?;
     }
     Ok(())
 }
 
 fn run_one(
     line: &str,
+    timeout: Span,
     about: &About<'_>,
     on_event: &mut dyn FnMut(BuildEvent),
 ) -> Result<(), StepError> {
-    let mut child = command(line, about)
-        .spawn()
-        .map_err(|source| StepError::Start {
+    let mut group =
+        StepGroup::start(&mut command(line, about)).map_err(|source| StepError::Start {
             line: line.to_owned(),
             source,
         })?;
-    let mut last: Vec<String> = Vec::new();
-    let status = follow(&mut child, |news| {
+    let mut output: Vec<String> = Vec::new();
+    let end = follow(&mut group, timeout, |news| {
         if let News::Line(text) = &news {
-            if last.len() == LAST_LINES {
-                last.remove(0);
+            if output.len() == LAST_LINES {
+                output.remove(0);
             }
-            last.push(text.clone());
+            output.push(text.clone());
         }
         on_event(match news {
             News::Line(text) => BuildEvent::Output(text),
@@ -94,14 +104,20 @@ fn run_one(
         line: line.to_owned(),
         source,
     })?;
-    if status.success() {
-        return Ok(());
+    let line = line.to_owned();
+    match end {
+        End::Exit(status) if status.success() => Ok(()),
+        End::Exit(status) => Err(StepError::Failed {
+            line,
+            status,
+            output,
+        }),
+        End::TimedOut => Err(StepError::TimedOut {
+            line,
+            timeout,
+            output,
+        }),
     }
-    Err(StepError::Failed {
-        line: line.to_owned(),
-        status,
-        output: last,
-    })
 }
 
 fn command(line: &str, about: &About<'_>) -> Command {
@@ -137,36 +153,44 @@ enum News {
     Silence(u64),
 }
 
-fn follow(child: &mut Child, mut tell: impl FnMut(News)) -> io::Result<ExitStatus> {
+enum End {
+    Exit(ExitStatus),
+    TimedOut,
+}
+
+fn follow(group: &mut StepGroup, timeout: Span, mut tell: impl FnMut(News)) -> io::Result<End> {
     let begun = Instant::now();
     let mut told = begun;
     let (lines, received) = mpsc::sync_channel(256);
-    if let Some(output) = child.stdout.take() {
+    if let Some(output) = group.step.stdout.take() {
         read_lines(output, lines.clone());
     }
-    if let Some(errors) = child.stderr.take() {
+    if let Some(errors) = group.step.stderr.take() {
         read_lines(errors, lines.clone());
     }
     drop(lines);
     let mut quiet = 0;
     loop {
-        match received.recv_timeout(TICK) {
-            Ok(line) => {
-                told = Instant::now();
-                tell(News::Line(line));
+        let news = received.recv_timeout(TICK);
+        if let Ok(line) = news {
+            told = Instant::now();
+            tell(News::Line(line));
+        } else if let Some(status) = group.step.try_wait()? {
+            quiet += 1;
+            if quiet >= GRACE_TICKS || news == Err(RecvTimeoutError::Disconnected) {
+                return Ok(End::Exit(status));
             }
-            Err(RecvTimeoutError::Disconnected) => return child.wait(),
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(status) = child.try_wait()? {
-                    quiet += 1;
-                    if quiet >= GRACE_TICKS {
-                        return Ok(status);
-                    }
-                } else if told.elapsed() >= LONGEST_SILENCE {
-                    told = Instant::now();
-                    tell(News::Silence(begun.elapsed().as_secs()));
-                }
-            }
+            continue;
+        } else if told.elapsed() >= LONGEST_SILENCE {
+            told = Instant::now();
+            tell(News::Silence(begun.elapsed().as_secs()));
+        } else if news.is_err() {
+            // Without its outputs there is nothing that would slow down the asking.
+            std::thread::sleep(TICK / 10);
+        }
+        if begun.elapsed() >= timeout.duration() && group.step.try_wait()?.is_none() {
+            group.end()?;
+            return Ok(End::TimedOut);
         }
     }
 }

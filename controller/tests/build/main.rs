@@ -15,4 +15,6 @@ mod keys;
 mod refusals;
 mod reproducible;
 mod round_trip;
+mod selection;
+mod steps;
 mod versions;

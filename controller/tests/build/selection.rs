@@ -1,0 +1,63 @@
+//! What of the built folder goes into a release.
+
+use std::process::Command;
+
+use crate::app::{APP_FILE, App, said};
+
+fn with_build(app: &App, lines: &str) {
+    app.write(
+        "longshore.toml",
+        &APP_FILE.replace("[web]", &format!("{lines}\n[web]")),
+    );
+    app.commit("Choose");
+}
+
+fn listing(app: &App) -> Vec<String> {
+    let output = Command::new("tar")
+        .arg("-tzf")
+        .arg(app.dist("cortico-1.0.0.tar.gz"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn only_what_is_included_and_not_excluded_is_shipped() {
+    let app = App::new();
+    app.write("bin/run.map", "map\n");
+    with_build(
+        &app,
+        "include = [\"bin/\", \"**/*.py\", \"built-*\"]\nexclude = [\"**/*.map\"]",
+    );
+    app.build_well(&["--version", "1.0.0"]);
+    assert_eq!(
+        listing(&app),
+        ["bin/manage", "bin/run", "built-at", "manage.py"]
+    );
+}
+
+#[test]
+fn a_pattern_without_effect_is_a_mistake() {
+    for list in ["include", "exclude"] {
+        let app = App::new();
+        with_build(&app, &format!("{list} = [\"bin/\", \"statik/**\"]"));
+        let output = app.build(&["--version", "1.0.0"]);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        let text = said(&output);
+        assert!(
+            text.contains(&format!("`{list}` has the pattern \"statik/**\"")),
+            "{text}"
+        );
+        assert!(!app.dist("cortico-1.0.0.json").exists());
+    }
+}
+
+#[test]
+fn a_link_to_what_is_left_out_is_refused() {
+    let app = App::new();
+    with_build(&app, "exclude = [\"manage.py\"]");
+    let output = app.build(&["--version", "1.0.0"]);
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    assert!(said(&output).contains("bin/manage"), "{}", said(&output));
+}
