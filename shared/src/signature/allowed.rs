@@ -3,11 +3,14 @@
 //! A line that is not understood in full trusts nobody: an option that would have narrowed a key's
 //! rights must never be passed over.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use super::certificate::Certificate;
 use super::principals::list_matches;
 use super::revoked::Revoked;
 use super::validity::{Outside, Validity, parse_time};
@@ -45,14 +48,14 @@ pub enum AllowedSignersError {
 }
 
 /// Why a key may not sign, from what says least to what says most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Lack<'a> {
     NotListed,
     /// It is listed for other namespaces.
     Namespace,
     Outside(Outside),
     /// It may sign, but none of its names is among those who are wanted.
-    NotWanted(&'a str),
+    NotWanted(Cow<'a, str>),
 }
 
 impl Lack<'_> {
@@ -99,9 +102,47 @@ impl AllowedSigners {
             } else if let Some(outside) = line.options.validity.outside(now) {
                 Lack::Outside(outside)
             } else if !wanted(&line.principals) {
-                Lack::NotWanted(&line.principals)
+                Lack::NotWanted(Cow::Borrowed(&line.principals))
             } else {
                 return Ok(line);
+            };
+            if lack.rank() > most.rank() {
+                most = lack;
+            }
+        }
+        Err(most)
+    }
+
+    /// The names by which a certificate's holder may sign in `namespace` now, as somebody who is
+    /// wanted: those of the certificate that its authority may certify.
+    pub(super) fn names_by_authority(
+        &self,
+        certificate: &Certificate,
+        namespace: &str,
+        now: Timestamp,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<String, Lack<'static>> {
+        let mut most = Lack::NotListed;
+        let listed = self
+            .0
+            .iter()
+            .filter(|line| line.key == certificate.authority);
+        for line in listed.filter(|line| line.options.authority) {
+            let names = certificate.principals.iter().map(String::as_str);
+            let names: Vec<&str> = names
+                .filter(|name| list_matches(&line.principals, name))
+                .collect();
+            let outside = line.options.validity.outside(now);
+            let lack = if !line.may(namespace) {
+                Lack::Namespace
+            } else if let Some(outside) = outside.or(certificate.validity.outside(now)) {
+                Lack::Outside(outside)
+            } else if names.is_empty() {
+                Lack::NotListed
+            } else if !names.iter().any(|name| wanted(name)) {
+                Lack::NotWanted(Cow::Owned(names.join(",")))
+            } else {
+                return Ok(names.join(","));
             };
             if lack.rank() > most.rank() {
                 most = lack;
@@ -282,7 +323,10 @@ mod tests {
             list.line_for(&key(), "longshore-signers", at(second), move |_| wanted)
         };
         assert_eq!(line(1_704_067_200, true).unwrap().principals, "a@x,b@x");
-        assert_eq!(line(1_704_067_200, false), Err(Lack::NotWanted("a@x,b@x")));
+        assert_eq!(
+            line(1_704_067_200, false),
+            Err(Lack::NotWanted("a@x,b@x".into()))
+        );
         assert_eq!(
             line(1_704_067_199, true),
             Err(Lack::Outside(Outside::NotYet(after)))

@@ -5,6 +5,8 @@
 //! accepts nothing else.
 
 mod allowed;
+mod certificate;
+mod krl;
 mod principals;
 mod public_key;
 mod revoked;
@@ -178,7 +180,7 @@ fn check(
         return Err(VerifyError::Namespace { found, wanted });
     }
     let fingerprint = sshsig.fingerprint();
-    if trust.revoked.holds(sshsig.key()) {
+    if trust.revoked.refuses(&sshsig) {
         return Err(VerifyError::Revoked { fingerprint });
     }
     let wanted = |principals: &str| {
@@ -188,15 +190,20 @@ fn check(
         };
         rule.is_none_or(|(_, release_by)| named(release_by))
     };
-    let line = trust
-        .allowed
-        .line_for(sshsig.key(), namespace, now, wanted)
-        .map_err(|lack| lacking(lack, trust, namespace, rule, fingerprint.clone()))?;
+    let allowed = &trust.allowed;
+    let principals = match sshsig.certificate() {
+        Some(certificate) => allowed.names_by_authority(certificate, namespace, now, wanted),
+        None => allowed
+            .line_for(sshsig.key(), namespace, now, wanted)
+            .map(|line| line.principals.clone()),
+    };
+    let principals =
+        principals.map_err(|lack| lacking(lack, trust, namespace, rule, fingerprint.clone()))?;
     if !sshsig.fits(message) {
         return Err(VerifyError::Mismatch { fingerprint });
     }
     Ok(Signer {
-        principals: line.principals.clone(),
+        principals,
         fingerprint,
     })
 }
@@ -212,7 +219,7 @@ fn lacking(
     match (lack, rule) {
         (Lack::NotWanted(principals), Some((environment, release_by))) => {
             VerifyError::MayNotRelease {
-                principals: principals.to_owned(),
+                principals: principals.into_owned(),
                 environment: environment.to_string(),
                 allowed: release_by.join(", "),
             }

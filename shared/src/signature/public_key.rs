@@ -119,6 +119,12 @@ impl PublicKey {
         Ok(Self { kind, half, token })
     }
 
+    /// How many fields a kind's blob has behind its name.
+    pub(super) fn fields(kind: &str) -> Option<usize> {
+        let kind = KINDS.iter().find(|known| known.name == kind)?;
+        Some(1 + usize::from(kind.curve.is_some()) + usize::from(kind.token))
+    }
+
     /// Takes apart a signature that is said to be this key's.
     pub(super) fn read_signature(&self, blob: &[u8]) -> Result<KeySignature, SshSigError> {
         let wrong = || SshSigError::Signature;

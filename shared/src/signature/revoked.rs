@@ -5,16 +5,29 @@ use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::krl::{self, Krl};
 use super::sshsig::SshSig;
 use super::wire_format::Strings;
 
-/// What `ssh-keygen -k` writes begins so.
-const KRL: &[u8] = b"SSHKRL\n\0";
 const FINGERPRINT: &str = "SHA256:";
 
-/// A list of revoked keys: public keys as in a `.pub` file, or their fingerprints, one a line.
+/// Revoked keys: public keys as in a `.pub` file or their fingerprints, one a line, or what
+/// `ssh-keygen -k` writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Revoked(Vec<[u8; 32]>);
+pub struct Revoked {
+    /// Digests of keys.
+    keys: Vec<[u8; 32]>,
+    certificates: Vec<RevokedCertificates>,
+}
+
+/// Certificates of one authority, or of any where it is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RevokedCertificates {
+    pub(super) authority: Vec<u8>,
+    /// From and to, both among them.
+    pub(super) serials: Vec<(u64, u64)>,
+    pub(super) key_ids: Vec<String>,
+}
 
 /// Why a list is refused as a whole.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -32,8 +45,13 @@ pub enum RevokedError {
 impl Revoked {
     /// Reads the whole list, or refuses it. An empty one revokes nobody.
     pub fn parse(bytes: &[u8]) -> Result<Self, RevokedError> {
-        if bytes.starts_with(KRL) {
-            return Err(RevokedError::Binary);
+        if bytes.starts_with(krl::MAGIC) {
+            let list = Krl::parse(bytes)?;
+            let digests = list.keys.iter().map(|key| Sha256::digest(key).into());
+            return Ok(Self {
+                keys: digests.chain(list.digests).collect(),
+                certificates: list.certificates,
+            });
         }
         let text = std::str::from_utf8(bytes).map_err(|_| RevokedError::Text)?;
         let mut keys = Vec::new();
@@ -43,19 +61,39 @@ impl Revoked {
                 keys.push(digest_of(line).ok_or(RevokedError::Line(at + 1))?);
             }
         }
-        Ok(Self(keys))
+        Ok(Self {
+            keys,
+            certificates: Vec::new(),
+        })
     }
 
     /// Whether this key, as SSH writes it, was revoked.
     pub(super) fn holds(&self, key: &[u8]) -> bool {
         let digest: [u8; 32] = Sha256::digest(key).into();
-        self.0.contains(&digest)
+        self.keys.contains(&digest)
+    }
+
+    /// Whether a signature is by a key that was revoked, or by its certificate or its authority.
+    pub(super) fn refuses(&self, sshsig: &SshSig) -> bool {
+        let certified = sshsig.certificate().is_some_and(|certificate| {
+            let named = |revoked: &RevokedCertificates| {
+                let its =
+                    revoked.authority.is_empty() || revoked.authority == certificate.authority;
+                let serial = certificate.serial;
+                let numbered = |(from, to): &(u64, u64)| (*from..=*to).contains(&serial);
+                // 0 is what certificates without a serial number have.
+                its && (revoked.key_ids.contains(&certificate.key_id)
+                    || (serial != 0 && revoked.serials.iter().any(numbered)))
+            };
+            self.holds(&certificate.authority) || self.certificates.iter().any(named)
+        });
+        certified || self.holds(sshsig.key()) || self.holds(sshsig.plain_key())
     }
 
     /// Why a kept release must not be trusted any more, going by its signature alone.
     pub fn reason(&self, signature: &str) -> Option<String> {
         match SshSig::parse(signature) {
-            Ok(sshsig) if self.holds(sshsig.key()) => Some(format!(
+            Ok(sshsig) if self.refuses(&sshsig) => Some(format!(
                 "the key {} that signed it was revoked",
                 sshsig.fingerprint()
             )),

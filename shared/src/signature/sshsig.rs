@@ -8,6 +8,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use sha2::{Digest, Sha256, Sha512};
 use thiserror::Error;
 
+use super::certificate::Certificate;
 use super::public_key::{KeySignature, PublicKey};
 use super::wire_format::{Strings, put};
 
@@ -22,6 +23,7 @@ const LINE: usize = 70;
 pub struct SshSig {
     key: Vec<u8>,
     public: PublicKey,
+    certificate: Option<Certificate>,
     namespace: String,
     hash: Hash,
     signature: KeySignature,
@@ -50,6 +52,10 @@ pub enum SshSigError {
     KeyKind(String),
     #[error("its key cannot be read, or is none that its type allows")]
     Key,
+    #[error(
+        "its certificate cannot be read, was not signed by its authority, or is none for a user by name"
+    )]
+    Certificate,
     #[error("its key and its signature are of different kinds or of wrong length")]
     Signature,
 }
@@ -93,19 +99,35 @@ impl SshSig {
             _ => return Err(SshSigError::Hash),
         };
         let namespace = String::from_utf8(namespace.to_vec()).map_err(|_| SshSigError::Fields)?;
-        let public = PublicKey::parse(key)?;
+        let certificate = Certificate::parse(key)?;
+        let public = match &certificate {
+            Some(certificate) => certificate.public.clone(),
+            None => PublicKey::parse(key)?,
+        };
         Ok(Self {
             key: key.to_vec(),
             signature: public.read_signature(signature)?,
             public,
+            certificate,
             namespace,
             hash,
         })
     }
 
-    /// The public key's blob, as in `authorized_keys`.
+    /// The public key's blob, as in `authorized_keys`; a certificate where it was made with one.
     pub fn key(&self) -> &[u8] {
         &self.key
+    }
+
+    /// The same without its certificate.
+    pub(super) fn plain_key(&self) -> &[u8] {
+        self.certificate
+            .as_ref()
+            .map_or(&self.key, |certificate| &certificate.plain)
+    }
+
+    pub(super) fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
     }
 
     /// What the signature was made for.
@@ -117,7 +139,7 @@ impl SshSig {
     pub fn fingerprint(&self) -> String {
         format!(
             "SHA256:{}",
-            BASE64_STANDARD_NO_PAD.encode(Sha256::digest(&self.key))
+            BASE64_STANDARD_NO_PAD.encode(Sha256::digest(self.plain_key()))
         )
     }
 

@@ -20,6 +20,13 @@ impl<'a> Strings<'a> {
         Some(u32::from_be_bytes(*number))
     }
 
+    /// The next number of 64 bits.
+    pub(super) fn take_long(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*number))
+    }
+
     /// The next byte.
     pub(super) fn take_byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;

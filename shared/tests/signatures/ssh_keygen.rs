@@ -33,6 +33,17 @@ impl Keys {
         assert!(made.success());
     }
 
+    /// As `ssh-keygen -l` prints it.
+    pub(crate) fn fingerprint(&self, name: &str) -> String {
+        let said = Command::new("ssh-keygen")
+            .arg("-lf")
+            .arg(self.path(name))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(said.stdout).unwrap();
+        text.split(' ').nth(1).unwrap().to_owned()
+    }
+
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join(name)
     }
@@ -61,14 +72,28 @@ impl Keys {
         message: &[u8],
         signature: &str,
     ) -> bool {
+        self.stock_accepts_but(allowed, name, message, signature, None)
+    }
+
+    /// The same where the keys of a list are revoked.
+    pub(crate) fn stock_accepts_but(
+        &self,
+        allowed: &str,
+        name: &str,
+        message: &[u8],
+        signature: &str,
+        revoked: Option<&Path>,
+    ) -> bool {
         let (list, sig) = (self.path("allowed"), self.path("to-check.sig"));
         std::fs::write(&list, allowed).unwrap();
         std::fs::write(&sig, signature).unwrap();
-        let mut stock = Command::new("ssh-keygen")
+        let mut stock = Command::new("ssh-keygen");
+        let mut stock = stock
             .args(["-Y", "verify", "-I", name, "-n", RELEASE_NAMESPACE, "-f"])
             .arg(&list)
             .arg("-s")
             .arg(&sig)
+            .args(revoked.iter().flat_map(|list| [Path::new("-r"), list]))
             .env("TZ", "UTC")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

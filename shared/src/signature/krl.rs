@@ -1,0 +1,120 @@
+//! Binary lists of revoked keys, as `ssh-keygen -k` writes them. What is not understood refuses the
+//! whole list.
+
+use super::revoked::{RevokedCertificates, RevokedError};
+use super::wire_format::Strings;
+
+pub(super) const MAGIC: &[u8] = b"SSHKRL\n\0";
+const FORMAT: u32 = 1;
+const CERTIFICATES: u8 = 1;
+const KEYS: u8 = 2;
+const SHA256: u8 = 5;
+const SERIALS: u8 = 0x20;
+const SERIAL_RANGE: u8 = 0x21;
+const SERIAL_BITMAP: u8 = 0x22;
+const KEY_IDS: u8 = 0x23;
+
+/// What a list holds.
+#[derive(Debug, Default)]
+pub(super) struct Krl {
+    /// Whole keys.
+    pub(super) keys: Vec<Vec<u8>>,
+    /// Digests of keys.
+    pub(super) digests: Vec<[u8; 32]>,
+    pub(super) certificates: Vec<RevokedCertificates>,
+}
+
+impl Krl {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, RevokedError> {
+        let mut krl = Self::default();
+        krl.read(bytes).ok_or(RevokedError::Binary)?;
+        Ok(krl)
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut fields = Strings(bytes.strip_prefix(MAGIC)?);
+        if fields.take_number()? != FORMAT {
+            return None;
+        }
+        let (_number, _made, _flags) = (
+            fields.take_long()?,
+            fields.take_long()?,
+            fields.take_long()?,
+        );
+        let (_reserved, _comment) = (fields.take()?, fields.take()?);
+        while !fields.is_done() {
+            let (kind, body) = (fields.take_byte()?, fields.take()?);
+            self.section(kind, Strings(body))?;
+        }
+        Some(())
+    }
+
+    fn section(&mut self, kind: u8, mut body: Strings<'_>) -> Option<()> {
+        if kind == CERTIFICATES {
+            self.certificates.push(certificates(body)?);
+            return Some(());
+        }
+        while !body.is_done() {
+            let entry = body.take()?;
+            match kind {
+                KEYS => self.keys.push(entry.to_vec()),
+                SHA256 => self.digests.push(entry.try_into().ok()?),
+                _ => return None,
+            }
+        }
+        // An empty section of an unknown kind is one that is not understood, too.
+        matches!(kind, KEYS | SHA256).then_some(())
+    }
+}
+
+fn certificates(mut body: Strings<'_>) -> Option<RevokedCertificates> {
+    let mut revoked = RevokedCertificates {
+        authority: body.take()?.to_vec(),
+        ..RevokedCertificates::default()
+    };
+    let _reserved = body.take()?;
+    while !body.is_done() {
+        let (kind, section) = (body.take_byte()?, body.take()?);
+        let mut section = Strings(section);
+        match kind {
+            SERIALS => {
+                while !section.is_done() {
+                    let serial = section.take_long()?;
+                    revoked.serials.push((serial, serial));
+                }
+            }
+            SERIAL_RANGE => {
+                let (from, to) = (section.take_long()?, section.take_long()?);
+                revoked.serials.push((from, to));
+            }
+            SERIAL_BITMAP => {
+                let (offset, bits) = (section.take_long()?, section.take()?);
+                bitmap(offset, bits, &mut revoked.serials)?;
+            }
+            KEY_IDS => {
+                while !section.is_done() {
+                    let id = str::from_utf8(section.take()?).ok()?;
+                    revoked.key_ids.push(id.to_owned());
+                }
+            }
+            _ => return None,
+        }
+        if !section.is_done() {
+            return None;
+        }
+    }
+    Some(revoked)
+}
+
+/// The lowest bit of the last byte stands for `offset`.
+fn bitmap(offset: u64, bits: &[u8], serials: &mut Vec<(u64, u64)>) -> Option<()> {
+    for (byte, at) in bits.iter().rev().zip(0_u64..) {
+        for bit in 0..8 {
+            if byte & (1 << bit) != 0 {
+                let serial = offset.checked_add(at * 8 + bit)?;
+                serials.push((serial, serial));
+            }
+        }
+    }
+    Some(())
+}
