@@ -3,12 +3,10 @@
 use std::process::Command;
 
 use jiff::Timestamp;
-use longshore_shared::signature::{
-    AllowedSigners, RELEASE_NAMESPACE, Revoked, SshSig, Trust, VerifyError,
-};
+use longshore_shared::signature::{RELEASE_NAMESPACE, Revoked, SshSig, Trust, VerifyError};
 
 use crate::ssh_keygen::Keys;
-use crate::{is_accepted, refusal};
+use crate::{is_accepted, refusal, trust};
 
 const MESSAGE: &[u8] = b"message";
 const NAME: &str = "release@example.com";
@@ -42,13 +40,6 @@ impl Keys {
 
     fn stock_revokes(&self, allowed: &str, signature: &str) -> bool {
         !self.stock_accepts_but(allowed, NAME, MESSAGE, signature, Some(&self.path("krl")))
-    }
-}
-
-fn trust(line: &str) -> Trust {
-    Trust {
-        allowed: AllowedSigners::parse(line).unwrap(),
-        ..Trust::default()
     }
 }
 

@@ -3,23 +3,14 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::Signer as _;
-use longshore_shared::signature::{
-    AllowedSigners, RELEASE_NAMESPACE, SshSig, Trust, armor, signed_data,
-};
+use longshore_shared::signature::{RELEASE_NAMESPACE, SshSig, armor, signed_data};
 use sha2::{Digest, Sha256};
 
-use crate::is_accepted;
 use crate::ssh_keygen::Keys;
+use crate::{is_accepted, trust};
 
 const MESSAGE: &[u8] = b"message";
 const APPLICATION: &[u8] = b"ssh:release";
-
-fn trust(line: &str) -> Trust {
-    Trust {
-        allowed: AllowedSigners::parse(line).unwrap(),
-        ..Trust::default()
-    }
-}
 
 #[test]
 fn each_kind_that_ssh_keygen_signs_with_is_accepted_and_no_flipped_bit() {
@@ -50,12 +41,14 @@ fn each_kind_that_ssh_keygen_signs_with_is_accepted_and_no_flipped_bit() {
     }
 }
 
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// What a security token would have made.
 struct Token {
     kind: &'static str,
     curve: Option<&'static str>,
     public: Vec<u8>,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 impl Token {

@@ -15,9 +15,19 @@ mod lists;
 mod ssh_keygen;
 
 use jiff::Timestamp;
-use longshore_shared::signature::{RELEASE_NAMESPACE, Trust, VerifyError, verify_manifest};
+use longshore_shared::signature::{
+    AllowedSigners, RELEASE_NAMESPACE, Trust, VerifyError, verify_manifest,
+};
 
 use ssh_keygen::Keys;
+
+/// Trusts those whom one list names.
+fn trust(line: &str) -> Trust {
+    Trust {
+        allowed: AllowedSigners::parse(line).unwrap(),
+        ..Trust::default()
+    }
+}
 
 fn refusal(trust: &Trust, message: &[u8], signature: &str) -> VerifyError {
     verify_manifest(trust, None, message, signature, Timestamp::now()).expect_err("it was accepted")
