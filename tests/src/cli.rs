@@ -11,7 +11,7 @@ const HELP: &str = "\
 The lab of Longshore: real Debian hosts on this machine.
 
   cargo lab demo                     the main job, shown on three hosts under load
-  cargo lab test [GATE [ARGS...]]    format, lints, deny, unit and e2e; or one of them
+  cargo lab test [GATE [ARGS...]]    format, lints, deny, unit, fuzz and e2e; or one of them
   cargo lab bench [--hosts 1,10] [--runs N] [--quick] [--check] [--json FILE]
                                      measure it beside tar | ssh and rsync; takes its hosts down
   cargo lab up N [--without-agent]   boot N hosts (needs root or passwordless sudo)

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::binaries::{cargo, executable, workspace};
 use crate::place::{BadName, Place};
-use crate::{machine, privilege, process, say};
+use crate::{fuzz, machine, privilege, process, say};
 
 /// The release of cargo-deny that is built where the machine has none.
 const CARGO_DENY: &str = "0.20.2";
@@ -27,17 +27,20 @@ pub enum Gate {
     Deny,
     /// Everything that needs no host.
     Unit,
+    /// Noise for whatever reads what strangers may have written.
+    Fuzz,
     /// Everything that needs hosts.
     EndToEnd,
 }
 
 impl Gate {
     /// In the order in which they run: the quickest first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Format,
         Self::Lints,
         Self::Deny,
         Self::Unit,
+        Self::Fuzz,
         Self::EndToEnd,
     ];
 
@@ -48,13 +51,14 @@ impl Gate {
             Self::Lints => "lints",
             Self::Deny => "deny",
             Self::Unit => "unit",
+            Self::Fuzz => "fuzz",
             Self::EndToEnd => "e2e",
         }
     }
 
     /// Whether it runs programs that the machine may lack.
     pub fn needs_tools(self) -> bool {
-        matches!(self, Self::Deny | Self::Unit | Self::EndToEnd)
+        matches!(self, Self::Deny | Self::Unit | Self::Fuzz | Self::EndToEnd)
     }
 
     /// The gate of this name.
@@ -70,11 +74,14 @@ impl Gate {
 #[derive(Debug, Error)]
 pub enum Error {
     /// No such gate.
-    #[error("{0:?} is no gate; there are format, lints, deny, unit and e2e")]
+    #[error("{0:?} is no gate; there are format, lints, deny, unit, fuzz and e2e")]
     Unknown(String),
     /// A check failed, and said why.
     #[error(transparent)]
     Check(#[from] process::Error),
+    /// A fuzz target found something.
+    #[error("the fuzz target {0} found an input that breaks it: it is in fuzz/, and named above")]
+    Fuzz(String),
     /// The tests were built and cannot be found.
     #[error("cargo built the end-to-end tests and named no binary of them")]
     NoTests,
@@ -89,7 +96,11 @@ pub enum Error {
 /// Runs one gate, with extra words for the program behind it.
 pub fn pass(gate: Gate, words: &[String]) -> Result<(), Error> {
     match gate {
-        Gate::Format => check(&["fmt", "--all", "--check"], words),
+        Gate::Format => {
+            check(&["fmt", "--all", "--check"], words)?;
+            let fuzz = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
+            check(&fuzz, words)
+        }
         Gate::Lints => {
             let lints = ["clippy", "--quiet", "--workspace", "--all-targets"];
             let mut words = words.to_vec();
@@ -98,6 +109,7 @@ pub fn pass(gate: Gate, words: &[String]) -> Result<(), Error> {
         }
         Gate::Deny => deny(),
         Gate::Unit => unit(words),
+        Gate::Fuzz => fuzz::run(),
         Gate::EndToEnd => end_to_end(words),
     }
 }

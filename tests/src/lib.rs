@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod commands;
 pub mod controller;
+mod fuzz;
 pub mod gates;
 pub mod host;
 pub mod inventory;

@@ -61,6 +61,11 @@ const TOOLS: &[Tool] = &[
         why: "SQLite inside the agent is C",
     },
     Tool {
+        program: "g++",
+        package: "g++",
+        why: "the fuzzer is C++",
+    },
+    Tool {
         program: "pip3",
         package: "python3-pip",
         why: "the sample app's build step",
