@@ -37,6 +37,7 @@ Exit codes:
   130  interrupted; how to go on is printed
 
 Examples:
+  longshore init
   longshore next-version
   longshore build
   longshore deploy staging --release dist/cortico-1.4.0.tar.gz
@@ -52,6 +53,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Init(commands::init::InitArgs),
     NextVersion(commands::next_version::NextVersionArgs),
     Bump(commands::bump::BumpArgs),
     Build(commands::build::BuildArgs),
@@ -68,6 +70,7 @@ enum Verb {
 impl Verb {
     fn name(&self) -> &'static str {
         match self {
+            Verb::Init(_) => "init",
             Verb::NextVersion(_) => "next-version",
             Verb::Bump(_) => "bump",
             Verb::Build(_) => "build",
@@ -120,6 +123,7 @@ fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {
         CommandError::failed("cannot start the threads that talk to hosts").caused_by(error)
     })?;
     let exit = match verb {
+        Verb::Init(args) => commands::init::run(&args, context),
         Verb::NextVersion(args) => commands::next_version::run(&args, context),
         Verb::Bump(args) => commands::bump::run(&args, context),
         Verb::Build(args) => commands::build::run(&args, context),

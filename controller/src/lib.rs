@@ -14,6 +14,7 @@ pub mod event;
 pub mod exit_code;
 pub mod fleet;
 mod global_args;
+pub mod init;
 pub mod inventory;
 pub mod plan;
 pub mod release;

@@ -86,17 +86,34 @@ impl Ui {
 
     /// Asks a question that only a person at a terminal can answer; nobody's answer is no.
     pub fn confirm(&self, question: &str) -> bool {
-        if !self.can_ask() {
-            return false;
+        self.can_ask()
+            && matches!(
+                self.read_answer(&format!("{question} [y/N] ")).as_str(),
+                "y" | "Y" | "yes"
+            )
+    }
+
+    /// Asks for a line; an empty one means what is offered.
+    pub fn ask_line(&self, question: &str, offered: &str) -> String {
+        let answer = self.read_answer(&format!("{question} [{offered}]: "));
+        if answer.is_empty() {
+            offered.to_owned()
+        } else {
+            answer
         }
+    }
+
+    fn read_answer(&self, prompt: &str) -> String {
         let ask = || {
             let mut err = io::stderr();
             // If the question cannot be shown, the answer will not come either.
-            let _ = write!(err, "{question} [y/N] ");
+            let _ = write!(err, "{prompt}");
             let _ = err.flush();
             let mut answer = String::new();
-            let heard = io::stdin().read_line(&mut answer);
-            heard.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+            match io::stdin().read_line(&mut answer) {
+                Ok(_) => answer.trim().to_owned(),
+                Err(_) => String::new(),
+            }
         };
         let _guard = self.out.lock();
         match &self.bars {

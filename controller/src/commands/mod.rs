@@ -6,6 +6,7 @@ pub(crate) mod bump;
 pub(crate) mod deploy;
 mod fleet_run;
 pub(crate) mod host_args;
+pub(crate) mod init;
 pub(crate) mod next_version;
 pub(crate) mod releases;
 pub(crate) mod rollback;

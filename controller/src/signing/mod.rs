@@ -1,6 +1,7 @@
 //! Signs with an SSH key that the person or CI already has.
 
 mod agent;
+mod public;
 mod source;
 
 use std::io;
@@ -11,6 +12,8 @@ use russh::keys::signature::Signer as _;
 use russh::keys::ssh_key::{self, Signature};
 use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use thiserror::Error;
+
+pub use public::public_half;
 
 use self::source::{Secret, Source, VARIABLE};
 use crate::build::{GitError, Repository};

@@ -22,6 +22,7 @@ pub use branch::{Branch, Environment};
 pub use conventional::{Change, Effect};
 pub use history::{CommitMessage, Tag};
 pub use plan::{Asked, BumpError, Plan};
+pub(crate) use slug::slug;
 
 use crate::build::{Commit, GitError, Repository};
 use history::History;

@@ -5,7 +5,7 @@ const NAMELESS: &str = "branch";
 
 /// `name` as an identifier of semver that is never a number: lower-case ASCII letters, digits and
 /// single `-`, at most `longest` of them, at least one.
-pub(super) fn slug(name: &str, longest: usize) -> String {
+pub(crate) fn slug(name: &str, longest: usize) -> String {
     let mut slug = String::with_capacity(name.len());
     for character in name.chars() {
         if character.is_ascii_alphanumeric() {

@@ -11,6 +11,7 @@ mod bump;
 mod crafted;
 mod deploy_source;
 mod hostile;
+mod init;
 mod keys;
 mod refusals;
 mod reproducible;

@@ -1,0 +1,156 @@
+//! What kind of app a repository holds.
+
+use std::path::Path;
+
+use super::django;
+use super::node::{self, Node};
+use super::procfile::{self, Procfile};
+use super::python::{self, Python};
+use super::sources::{self, Source};
+use crate::versions::slug;
+
+const LONGEST_NAME: usize = 20;
+/// What apps call the path that tells whether they are well.
+const HEALTH: [&str; 6] = ["healthz", "health", "healthcheck", "readyz", "ping", "up"];
+
+/// What the app is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Django,
+    Flask,
+    FastApi,
+    Procfile,
+    Python,
+    Node,
+    Unknown,
+}
+
+impl Kind {
+    /// As people call it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::Django => "a Django app",
+            Kind::Flask => "a Flask app",
+            Kind::FastApi => "a FastAPI app",
+            Kind::Procfile => "an app with a Procfile",
+            Kind::Python => "a Python app",
+            Kind::Node => "a Node app",
+            Kind::Unknown => "nothing that it knows",
+        }
+    }
+}
+
+/// What serves the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Serve {
+    Gunicorn(String),
+    Command(String),
+}
+
+/// Everything that the app file says.
+#[derive(Debug, Clone)]
+pub struct Project {
+    pub kind: Kind,
+    /// An app name to offer.
+    pub name: String,
+    pub(super) python: Option<Python>,
+    pub(super) node: Option<Node>,
+    pub(super) serve: Serve,
+    /// What to look at again, above `[web]`.
+    pub(super) doubts: Vec<String>,
+    pub(super) each_release: Vec<String>,
+    pub(super) migrate: Vec<String>,
+    /// From a path of the site to a folder.
+    pub(super) statics: Vec<(String, String)>,
+    pub(super) shared_dirs: Vec<String>,
+    pub(super) shared_files: Vec<String>,
+    /// Where the app was seen to tell of its health.
+    pub(super) health: Option<String>,
+}
+
+/// Looks at the repository in `root`. Nothing in it is run.
+pub fn look(root: &Path) -> Project {
+    let code = sources::all(root, &[".py"]);
+    let procfile = Procfile::read(root);
+    let node = node::look(root);
+    let kind = kind(root, procfile.as_ref(), node.as_ref());
+    let mut project = Project {
+        kind,
+        name: name(root),
+        python: None,
+        node,
+        serve: Serve::Command("./serve --socket $LONGSHORE_SOCKET".to_owned()),
+        doubts: Vec::new(),
+        each_release: Vec::new(),
+        migrate: Vec::new(),
+        statics: Vec::new(),
+        shared_dirs: Vec::new(),
+        shared_files: Vec::new(),
+        health: health(&code),
+    };
+    match kind {
+        Kind::Django => django::fill(root, &mut project),
+        Kind::Flask => python::flask(root, &code, &mut project),
+        Kind::FastApi => python::fastapi(root, &code, &mut project),
+        Kind::Node => node::serve(&mut project),
+        Kind::Procfile | Kind::Python | Kind::Unknown => project.doubts.push(
+            "What serves the app was not found: name it. It must listen on $LONGSHORE_SOCKET."
+                .to_owned(),
+        ),
+    }
+    if let Some(procfile) = &procfile {
+        procfile::fill(procfile, &mut project);
+    }
+    if !matches!(kind, Kind::Node | Kind::Unknown) {
+        project.python = Python::look(root, &project.serve, kind);
+    }
+    project
+}
+
+fn kind(root: &Path, procfile: Option<&Procfile>, node: Option<&Node>) -> Kind {
+    let packages = python::packages_text(root);
+    let uses = |package| sources::names_package(&packages, package);
+    if root.join("manage.py").is_file() && (uses("django") || django::settings(root).is_some()) {
+        Kind::Django
+    } else if uses("fastapi") {
+        Kind::FastApi
+    } else if uses("flask") {
+        Kind::Flask
+    } else if procfile.is_some() {
+        Kind::Procfile
+    } else if !packages.is_empty() {
+        Kind::Python
+    } else if node.is_some() {
+        Kind::Node
+    } else {
+        Kind::Unknown
+    }
+}
+
+/// As the project calls itself, else as its folder is called.
+fn name(root: &Path) -> String {
+    let folder = root.file_name().unwrap_or_default().to_string_lossy();
+    let own = python::project_name(root).or_else(|| node::name(root));
+    let name = slug(&own.unwrap_or_else(|| folder.into_owned()), LONGEST_NAME);
+    if name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        name
+    } else {
+        format!("app-{name}")
+    }
+}
+
+fn health(code: &[Source]) -> Option<String> {
+    HEALTH.iter().find_map(|word| {
+        let forms = [format!("{word}/"), (*word).to_owned()];
+        forms.into_iter().find_map(|form| {
+            let named = |text: &str| text.strip_prefix('/').unwrap_or(text) == form;
+            let route = |line: &str| {
+                line.contains("path(") || line.contains("route(") || line.contains(".get(")
+            };
+            code.iter()
+                .flat_map(|source| source.text.lines())
+                .any(|line| route(line) && sources::quotes(line).into_iter().any(named))
+                .then(|| format!("/{form}"))
+        })
+    })
+}
