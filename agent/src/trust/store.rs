@@ -20,12 +20,9 @@ pub(crate) fn installed() -> Result<Option<SignedTrust>, TrustedFileError> {
     read(TRUST)
 }
 
-/// Its serial number; 0 where there was none.
-pub(super) fn serial() -> Result<u64, TrustedFileError> {
-    match installed()? {
-        Some(signed) => Ok(parse(&signed)?.serial),
-        None => Ok(0),
-    }
+/// The serial number of what was installed last; 0 where nothing was.
+pub(super) fn serial_of(installed: Option<&SignedTrust>) -> Result<u64, TrustedFileError> {
+    installed.map_or(Ok(0), |signed| Ok(parse(signed)?.serial))
 }
 
 /// Installs what was verified.
