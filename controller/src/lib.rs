@@ -4,6 +4,7 @@
 //! Data goes one way: `inventory` → `plan` → `ssh` → `agent_client` → `event` → `report`.
 
 pub mod agent_client;
+mod agents;
 pub mod build;
 mod cli;
 mod commands;

@@ -6,6 +6,7 @@ mod ambush;
 mod answers;
 mod broken_releases;
 mod deployments;
+mod dist;
 mod hostile_steps;
 mod hosts;
 mod killed_agent;
@@ -39,6 +40,7 @@ const STORIES: &[&[Story]] = &[
     hostile_steps::STORIES,
     two_apps::STORIES,
     agent::STORIES,
+    dist::STORIES,
 ];
 
 fn main() -> ExitCode {

@@ -7,14 +7,34 @@ use std::process::Command;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::machine;
 use crate::privilege;
 use crate::process;
 use crate::provision::Product;
 
-/// The target whose C library can be linked into the binary. No other toolchain is needed for it.
-const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
-const STATIC_FLAGS: &str =
-    "target.x86_64-unknown-linux-gnu.rustflags=[\"-C\",\"target-feature=+crt-static\"]";
+/// A processor that agents are built for. The C library is linked into the binary.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    /// As `uname -m` says it.
+    pub name: &'static str,
+    /// As the compiler says it.
+    pub target: &'static str,
+    /// What links it.
+    pub linker: &'static str,
+}
+
+/// Ours first, which needs no other toolchain.
+pub const MACHINES: [Machine; 2] = [X86_64, AARCH64];
+const X86_64: Machine = Machine {
+    name: "x86_64",
+    target: "x86_64-unknown-linux-gnu",
+    linker: "gcc",
+};
+const AARCH64: Machine = Machine {
+    name: "aarch64",
+    target: "aarch64-unknown-linux-gnu",
+    linker: "aarch64-linux-gnu-gcc",
+};
 
 /// Why the binaries could not be built.
 #[derive(Debug, Error)]
@@ -38,12 +58,35 @@ pub enum Error {
 
 /// Builds the agent; quick when nothing changed.
 pub fn product() -> Result<Product, Error> {
-    let target = ["--target", STATIC_TARGET, "--config", STATIC_FLAGS];
     Ok(Product {
-        agent: build("longshore-agent", &target)?,
+        agent: agent(X86_64)?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         units: workspace().join("systemd"),
     })
+}
+
+/// The agent for a processor, if this machine can build it.
+pub fn agent_for(machine: Machine) -> Result<Option<PathBuf>, Error> {
+    let has_library = || {
+        let mut ask = Command::new("rustc");
+        ask.args(["--print", "target-libdir", "--target", machine.target]);
+        process::run(&mut ask).is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+    };
+    if !machine::has(machine.linker) || !has_library() {
+        return Ok(None);
+    }
+    agent(machine).map(Some)
+}
+
+fn agent(machine: Machine) -> Result<PathBuf, Error> {
+    let Machine { target, linker, .. } = machine;
+    let flags = format!("target.{target}.rustflags=[\"-C\",\"target-feature=+crt-static\"]");
+    let mut options = vec!["--target", target, "--config", &flags];
+    let linker = format!("target.{target}.linker=\"{linker}\"");
+    if target != X86_64.target {
+        options.extend(["--config", &linker]);
+    }
+    build("longshore-agent", &options)
 }
 
 /// Builds the controller; quick when nothing changed.

@@ -14,6 +14,7 @@ The lab of Longshore: real Debian hosts on this machine.
   cargo lab test [GATE [ARGS...]]    format, lints, deny, unit, fuzz and e2e; or one of them
   cargo lab bench [--hosts 1,10] [--runs N] [--quick] [--check] [--json FILE]
                                      measure it beside tar | ssh and rsync; takes its hosts down
+  cargo lab dist                     a tarball to install from: the controller and its agents
   cargo lab up N [--without-agent]   boot N hosts (needs root or passwordless sudo)
   cargo lab ssh HOST [COMMAND...]    log in to a host as root
   cargo lab longshore ARGS...        run longshore as the lab's operator, with its inventory
@@ -46,6 +47,8 @@ pub enum Order {
     },
     /// Show the main job.
     Demo,
+    /// Make a tarball to install from.
+    Dist,
     /// Check everything, or one gate with arguments of its own.
     Test(Vec<String>),
     /// Measure, with options of its own.
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
         Order::Up { hosts, agent } => commands::up::run(hosts, agent),
         Order::Ssh { host, command } => commands::ssh::run(&host, &command),
         Order::Demo => commands::demo::run(),
+        Order::Dist => commands::dist::run(),
         Order::Test(words) => commands::test::run(&words),
         Order::Bench(words) => commands::bench::run(&words),
         Order::Longshore(words) => commands::longshore::run(&words),
@@ -119,6 +123,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Order, Error> {
             })
         }
         "demo" => nothing_more(parser, Order::Demo),
+        "dist" => nothing_more(parser, Order::Dist),
         "test" => Ok(Order::Test(rest(&mut parser)?)),
         "bench" => Ok(Order::Bench(rest(&mut parser)?)),
         "longshore" => Ok(Order::Longshore(rest(&mut parser)?)),

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod demo;
+pub mod dist;
 pub mod down;
 pub mod longshore;
 pub mod ssh;
