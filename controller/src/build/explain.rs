@@ -50,7 +50,7 @@ impl From<BuildError> for CommandError {
                 one(if *uncommitted {
                     "There is one in the working tree: commit it first."
                 } else {
-                    "Write one: the app's name, how it is built, prepared, run and checked."
+                    "Have one written, with what it is about: longshore init"
                 }),
             ),
             BuildError::Version(version) => of_version(version),

@@ -103,6 +103,12 @@ pub fn look(root: &Path) -> Project {
     }
     if !matches!(kind, Kind::Node | Kind::Unknown) {
         project.python = Python::look(root, &project.serve, kind);
+        if project.python.as_ref().is_none_or(|python| !python.listed) {
+            project.doubts.push(
+                "No list of the app's packages was found: name them in [build] and [[prepare]]."
+                    .to_owned(),
+            );
+        }
     }
     project
 }

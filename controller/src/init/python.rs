@@ -6,7 +6,14 @@ use super::look::{Kind, Project, Serve};
 use super::sources::{self, Source};
 
 /// Files that name an app's packages.
-const PACKAGE_FILES: [&str; 3] = ["requirements.txt", "pyproject.toml", "Pipfile"];
+const PACKAGE_FILES: [&str; 6] = [
+    "requirements.txt",
+    "requirements/production.txt",
+    "requirements/prod.txt",
+    "requirements/base.txt",
+    "pyproject.toml",
+    "Pipfile",
+];
 /// Files that an app object is mostly in, the likeliest first.
 const USUAL: [&str; 6] = [
     "app.py",
@@ -22,6 +29,8 @@ const MADE_LIST: &str = "wheels/requirements.txt";
 /// How packages are fetched during the build and installed on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Python {
+    /// Whether the repository names the app's packages at all.
+    pub(super) listed: bool,
     /// Steps that make the list of packages.
     pub(super) list: Vec<String>,
     /// What `pip` is told to take.
@@ -35,6 +44,9 @@ impl Python {
         let has = |name: &str| root.join(name).is_file();
         let packages = packages_text(root);
         let make = |command: &str| vec!["mkdir -p wheels".to_owned(), command.to_owned()];
+        let written = PACKAGE_FILES
+            .into_iter()
+            .find(|file| file.ends_with(".txt") && has(file));
         let (list, file) = if has("uv.lock") {
             let export = "uv export --quiet --frozen --no-dev --no-emit-project --no-hashes --output-file wheels/requirements.txt";
             (make(export), Some(MADE_LIST))
@@ -42,8 +54,13 @@ impl Python {
             // A plug-in of poetry: pipx inject poetry poetry-plugin-export
             let export = "poetry export --quiet --without-hashes --output wheels/requirements.txt";
             (make(export), Some(MADE_LIST))
-        } else if has("requirements.txt") {
-            (Vec::new(), Some("requirements.txt"))
+        } else if has("Pipfile.lock") {
+            (
+                make("pipenv requirements > wheels/requirements.txt"),
+                Some(MADE_LIST),
+            )
+        } else if written.is_some() {
+            (Vec::new(), written)
         } else if project_table(root).is_some_and(|table| table.contains_key("dependencies")) {
             let export = "python3 -c 'import tomllib; print(*tomllib.load(open(\"pyproject.toml\", \"rb\"))[\"project\"][\"dependencies\"], sep=chr(10))' > wheels/requirements.txt";
             (make(export), Some(MADE_LIST))
@@ -70,10 +87,13 @@ impl Python {
             return None;
         }
         let mut key = vec!["wheels/".to_owned()];
-        if file == Some("requirements.txt") {
-            key.insert(0, "requirements.txt".to_owned());
+        if let Some(file) = written.filter(|written| file == Some(*written)) {
+            // Lists in a folder take in one another.
+            let whole = file.split_once('/').map(|(folder, _)| format!("{folder}/"));
+            key.insert(0, whole.unwrap_or_else(|| file.to_owned()));
         }
         Some(Self {
+            listed: file.is_some(),
             list,
             wanted: words.join(" "),
             key,

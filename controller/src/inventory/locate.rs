@@ -15,8 +15,7 @@ pub enum LocateError {
 impl LocateError {
     pub fn hints(&self) -> Vec<String> {
         vec![
-            "Name it with --inventory FILE or LONGSHORE_INVENTORY, or write one: inventory.example.toml \
-             shows every key."
+            "Name it with --inventory FILE or LONGSHORE_INVENTORY, or have one written: longshore init"
                 .to_owned(),
         ]
     }

@@ -71,7 +71,9 @@ impl Environment {
                 "GIT_BRANCH" => name.strip_prefix("origin/").unwrap_or(name),
                 _ => name,
             };
-            (!name.is_empty() && name != "HEAD").then(|| Branch {
+            // Azure also builds refs/tags/… and refs/pull/….
+            let plain = !name.is_empty() && name != "HEAD" && !name.starts_with("refs/");
+            plain.then(|| Branch {
                 name: name.to_owned(),
                 from: format!("as {variable} says"),
             })
@@ -215,6 +217,7 @@ mod tests {
             ]),
             None
         );
+        assert_eq!(said(&[("BUILD_SOURCEBRANCH", "refs/tags/nightly")]), None);
         assert_eq!(said(&[]), None);
     }
 }

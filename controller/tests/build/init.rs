@@ -161,6 +161,31 @@ fn lock_files_decide_which_packages() {
 }
 
 #[test]
+fn lists_in_a_folder_and_none_at_all() {
+    let manage = (
+        "manage.py",
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'a.settings')\n",
+    );
+    let lists = [
+        ("requirements/base.txt", "Django\n"),
+        ("requirements/production.txt", "-r base.txt\ngunicorn\n"),
+    ];
+    let (app, file) = initialized(&[manage, lists[0], lists[1]]);
+    assert!(steps(&file.build.run)[0].ends_with("-r requirements/production.txt"));
+    let key = &file.prepare[0].layer.as_ref().unwrap().key;
+    assert_eq!(key[0].as_str(), "requirements");
+    assert!(!text(&app, "longshore.toml").contains("No list"));
+    let (app, _) = initialized(&[manage]);
+    assert!(text(&app, "longshore.toml").contains("No list of the app's packages"));
+    let (_, file) = initialized(&[
+        manage,
+        ("Pipfile", "django = \"*\""),
+        ("Pipfile.lock", "{}"),
+    ]);
+    assert!(steps(&file.build.run)[1].starts_with("pipenv requirements"));
+}
+
+#[test]
 fn a_procfile_says_what_serves_and_a_front_end_is_built() {
     let (_, file) = initialized(&[
         (
