@@ -244,3 +244,37 @@ fn builds_are_called_so_and_a_dirty_one_never_as_its_tag() {
         "{names:?}"
     );
 }
+
+#[test]
+fn a_tag_in_reach_is_not_enough_where_a_merged_branch_is_cut_off() {
+    let app = App::new();
+    app.git(&["checkout", "--quiet", "-b", "side"]);
+    for message in ["feat!: 1", "fix: 2", "fix: 3"] {
+        empty_commit(&app, message);
+    }
+    app.git(&["checkout", "--quiet", "main"]);
+    empty_commit(&app, "fix: released");
+    app.git(&["tag", "v1.4.0"]);
+    app.git(&["merge", "--quiet", "--no-ff", "--no-edit", "side"]);
+    let whole = next(&app, &[]);
+    assert!(whole.starts_with("2.0.0-main.4+g"), "{whole}");
+    clone(&app, "cut", &["--depth=3", "--branch=main"]);
+    git_in(&app, "cut", &["rev-parse", "v1.4.0"]);
+    let output = run_in(&app, "cut", &[], &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(
+        said(&output).contains("number of commits"),
+        "{}",
+        said(&output)
+    );
+    let build = app
+        .longshore_command()
+        .current_dir(app.path("cut"))
+        .arg("build")
+        .output()
+        .unwrap();
+    assert_eq!(build.status.code(), Some(2), "{}", said(&build));
+    assert!(said(&build).contains("--unshallow"), "{}", said(&build));
+    clone(&app, "deeper", &["--depth=5", "--branch=main"]);
+    assert_eq!(next_in(&app, "deeper", &[], &[])["version"], whole);
+}
