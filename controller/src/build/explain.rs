@@ -1,7 +1,8 @@
 //! What a person is told when there is no release: the exit code's kind, and what to do next.
 
 use super::{
-    BuildError, ExportError, GitError, KeyError, PackError, PublishError, ResolveError, StepError,
+    BuildError, CacheError, ExportError, GitError, KeyError, PackError, PublishError, ResolveError,
+    StepError, WhyLfs,
 };
 use crate::error::{CommandError, ErrorKind};
 use crate::release::OpenError;
@@ -24,6 +25,11 @@ impl From<BuildError> for CommandError {
             BuildError::Export(export) => of_export(export),
             BuildError::Key(key) => of_key(key),
             BuildError::Step(step) => of_step(step),
+            BuildError::Cache(CacheError::Read(_)) => (ErrorKind::Failed, nothing()),
+            BuildError::Cache(_) => (
+                ErrorKind::Configuration,
+                one("A cache is what steps make, and its key is made of the commit's own files."),
+            ),
             BuildError::Selection(_) => (
                 ErrorKind::Configuration,
                 one(
@@ -195,16 +201,25 @@ fn of_export(error: &ExportError) -> (ErrorKind, Vec<String>) {
             ErrorKind::Refused,
             one("Keep it out of the release with export-ignore in .gitattributes."),
         ),
-        ExportError::Submodule { .. } => (
+        ExportError::Submodule { path, commit } => (
             ErrorKind::Refused,
-            one("Commit its files, or fetch them in [build] run."),
+            vec![format!(
+                "Fetch it: git submodule update --init --recursive. If another commit is checked out here: git -C {} fetch origin {commit}",
+                one_line(path)
+            )],
         ),
-        ExportError::LfsPointer { .. } => (
-            ErrorKind::Refused,
-            one(
-                "Commit the file itself, or fetch it in [build] run and keep the pointer out with export-ignore in .gitattributes.",
-            ),
-        ),
+        ExportError::LfsPointer { why, .. } => {
+            let hint = match why {
+                WhyLfs::Malformed => {
+                    "Commit the file itself, or keep it out with export-ignore in .gitattributes."
+                }
+                WhyLfs::NotHere => {
+                    "Fetch it: git lfs pull. For a commit that is not checked out: git lfs fetch origin COMMIT"
+                }
+                WhyLfs::Damaged(_) => "Remove that file, and fetch it again: git lfs pull",
+            };
+            (ErrorKind::Refused, one(hint))
+        }
     }
 }
 

@@ -134,6 +134,7 @@ impl ForDeploy<'_> {
             version: None,
             key: self.key,
             allow_dirty: false,
+            no_cache: false,
             person: self.person,
         };
         let built = build_commit(repository, commit, true, &request, on_event)?;

@@ -165,29 +165,6 @@ impl Repository {
         Ok(differences)
     }
 
-    /// Paths of submodules in a commit or tree of the bare repository `git_dir`.
-    pub(super) fn submodules_in(
-        mut git: Command,
-        git_dir: &Path,
-        tree: &str,
-    ) -> Result<Vec<String>, GitError> {
-        let output = git
-            .arg("--git-dir")
-            .arg(git_dir)
-            .args(["ls-tree", "-r", "-z", "--full-tree", tree])
-            .output()
-            .map_err(GitError::Start)?;
-        if !output.status.success() {
-            return Err(failed("ls-tree", &output));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .split('\0')
-            .filter(|line| line.starts_with("160000 "))
-            .filter_map(|line| line.split_once('\t'))
-            .map(|(_, path)| path.to_owned())
-            .collect())
-    }
-
     /// Runs git here and takes what it prints.
     pub fn run<S: AsRef<OsStr>>(
         &self,

@@ -3,6 +3,9 @@
 //! The same commit, the same Longshore and build steps that are themselves reproducible give the
 //! same bytes on any machine.
 
+mod cache;
+mod cache_copy;
+mod check;
 mod explain;
 mod export;
 mod for_deploy;
@@ -18,15 +21,16 @@ mod tar_writer;
 
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
-use longshore_shared::app_file::{AppFile, AppFileError};
+use longshore_shared::app_file::AppFileError;
 use longshore_shared::manifest::{FORMAT, LARGEST_MANIFEST, Manifest, ManifestError};
 use longshore_shared::signature::RELEASE_NAMESPACE;
 use semver::Version;
 use thiserror::Error;
 
+pub use cache::CacheError;
+pub use check::{Checked, Difference, check};
 pub(crate) use explain::{not_committed, with_causes};
-pub use export::ExportError;
+pub use export::{ExportError, WhyLfs};
 pub(crate) use for_deploy::remote_of;
 pub use for_deploy::{ForDeploy, ResolveError, Resolved, WhichRelease};
 pub use git::{Commit, GitError, Repository};
@@ -39,9 +43,9 @@ use crate::release::ReleaseFiles;
 use crate::signing::{KeyError, SigningKey};
 use crate::ssh::AskPassphrase;
 use crate::terminal_text::one_line;
-use crate::toml_file::{SourceText, TomlFileError};
+use crate::toml_file::TomlFileError;
 use crate::versions::{self, VersionError};
-use export::Export;
+use make::{Checkout, FIRST_FOLDER, Surroundings};
 
 const APP_FILE: &str = "longshore.toml";
 /// Where releases go, at the root of the repository.
@@ -59,6 +63,8 @@ pub struct BuildRequest<'a> {
     pub key: Option<&'a Path>,
     /// Build the tracked files as they are in the working tree, and say so in the manifest.
     pub allow_dirty: bool,
+    /// Neither use nor keep what `[build] cache` names.
+    pub no_cache: bool,
     pub person: &'a dyn AskPassphrase,
 }
 
@@ -77,6 +83,11 @@ pub enum BuildEvent {
     Step(String),
     /// A line that the step printed. It may hold anything.
     Output(String),
+    /// What became of a path that `[build] cache` names.
+    Cache {
+        path: String,
+        what: String,
+    },
     /// The step goes on without a word.
     StillRunning {
         seconds: u64,
@@ -92,6 +103,7 @@ impl BuildEvent {
             Self::Exporting { commit } => format!("exporting commit {}", short(commit)),
             Self::Step(line) => format!("$ {}", one_line(line)),
             Self::Output(line) => format!("  {}", one_line(line)),
+            Self::Cache { path, what } => format!("cache of {path}: {}", one_line(what)),
             Self::StillRunning { seconds } => format!("  … still running after {seconds} s"),
             Self::Packing => "packing".to_owned(),
         }
@@ -133,6 +145,8 @@ pub enum BuildError {
     Key(#[from] KeyError),
     #[error(transparent)]
     Step(#[from] StepError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     #[error(transparent)]
     Selection(#[from] SelectionError),
     #[error("what was built cannot become a release")]
@@ -190,44 +204,34 @@ fn build_commit(
     on_event: &mut dyn FnMut(BuildEvent),
 ) -> Result<Built, BuildError> {
     let (version, tag) = version(repository, &commit, clean, request)?;
-    on_event(BuildEvent::Exporting {
-        commit: commit.hash.clone(),
-    });
-    let export = if clean {
-        Export::of_commit(repository, &commit)?
-    } else {
-        Export::of_working_tree(repository, &commit)?
-    };
-    let folder = export.folder();
-    let app_file = read_app_file(&folder, repository, &commit)?;
+    let checkout = Checkout::new(repository, &commit, clean, on_event)?;
     // Asked for early: nobody wants to hear of a missing key after minutes of building.
     let key = SigningKey::find(request.key, Some(repository), request.person)?;
-    let about = steps::About {
-        folder: &folder,
-        app: app_file.app.name.as_str(),
-        version: &version.to_string(),
-        commit: &commit.hash,
-        time: commit.time.as_second(),
+    let caches = cache::of_user().filter(|_| !request.no_cache);
+    let surroundings = Surroundings {
+        folder: FIRST_FOLDER,
+        user: None,
+        caches: caches.as_deref(),
     };
-    let found = make::make(&app_file.build, &about, on_event)?;
+    let found = checkout.make(&version, &surroundings, on_event)?;
     on_event(BuildEvent::Packing);
     let dist = dist(repository);
-    let files = ReleaseFiles::named(&dist, &app_file.app.name, &version);
+    let files = ReleaseFiles::named(&dist, &checkout.app_file.app.name, &version);
     let mut draft = publish::Draft::begin(&dist)?;
-    let packed = pack::pack(&folder, found, commit.time.as_second(), draft.tarball())
-        .map_err(BuildError::Pack)?;
+    let packed =
+        pack::pack(&found, commit.time.as_second(), draft.tarball()).map_err(BuildError::Pack)?;
     let manifest = Manifest {
         format: FORMAT,
-        app: app_file.app.name.clone(),
+        app: checkout.app_file.app.name.clone(),
         git_ref: name_ref(repository, request, tag.as_deref())?,
         version,
         commit: commit.hash.clone(),
         clean,
         time: commit.time,
-        app_file,
+        app_file: checkout.app_file.clone(),
         tarball: packed.tarball.clone(),
         tar: packed.tar.clone(),
-        tree: packed.tree.clone(),
+        tree: packed.tree_artifact(),
         sbom: None,
     };
     let bytes = write_down(&manifest)?;
@@ -286,31 +290,6 @@ fn name_ref(
         return Ok(name.to_owned());
     }
     Ok(repository.branch()?.unwrap_or_else(|| "HEAD".to_owned()))
-}
-
-fn read_app_file(
-    folder: &Path,
-    repository: &Repository,
-    commit: &Commit,
-) -> Result<AppFile, BuildError> {
-    let path = folder.join(APP_FILE);
-    // A link could point at a file of this machine.
-    let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-    if !is_file {
-        return Err(BuildError::NoAppFile {
-            commit: short(&commit.hash),
-            uncommitted: repository.root().join(APP_FILE).is_file(),
-        });
-    }
-    let text = std::fs::read_to_string(&path).map_err(|source| TomlFileError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    let file: AppFile = SourceText::from_text(Path::new(APP_FILE), text)
-        .parse()
-        .map_err(TomlFileError::from)?;
-    file.check().map_err(BuildError::AppFileRules)?;
-    Ok(file)
 }
 
 fn short(hash: &str) -> String {

@@ -1,29 +1,33 @@
-//! A folder into a tarball that is the same on every machine, and its tree.
+//! What was found into a tarball that is the same on every machine, and its tree.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
-use fs_err as fs;
 use longshore_shared::digest::{Digesting, Sha256Digest};
 use longshore_shared::manifest::{Artifact, TreeArtifact};
 use longshore_shared::tree::{Entry, Kind, Tree, TreeError};
 use thiserror::Error;
 
-use super::found::{Found, utf8};
+use super::found::{Content, Found};
 use super::tar_writer::{END, Member, padding};
 
 /// The name for "unknown" in a gzip header.
 const NO_SYSTEM: u8 = 255;
 const LEVEL: u32 = 6;
 const BUFFER: usize = 128 * 1024;
+/// Always of this size but for the last one, however files are read: a compressor may put a seam
+/// where its input has one.
+const CHUNK: usize = 256 * 1024;
+/// How far reading may be ahead of compressing.
+const CHUNKS_AHEAD: usize = 8;
 
 /// Why a folder cannot become a release.
 #[derive(Debug, Error)]
 pub enum PackError {
-    #[error("cannot read the built folder")]
+    #[error("cannot read what was built")]
     Read(#[source] io::Error),
     #[error("cannot write the tarball")]
     Write(#[source] io::Error),
@@ -42,80 +46,160 @@ pub enum PackError {
 pub(super) struct Packed {
     pub(super) tarball: Artifact,
     pub(super) tar: Artifact,
-    pub(super) tree: TreeArtifact,
+    pub(super) tree: Tree,
 }
 
-/// Writes the tarball of what was found in `folder` to `out`. `time` is in seconds since 1970.
+impl Packed {
+    /// What a manifest says of the tree.
+    pub(super) fn tree_artifact(&self) -> TreeArtifact {
+        let text = self.tree.render();
+        TreeArtifact {
+            size: text.len() as u64,
+            sha256: Sha256Digest::of(text.as_bytes()),
+            entries: self.tree.entries().len() as u64,
+            bytes: self.tree.bytes(),
+        }
+    }
+}
+
+/// Writes the tarball of what was found to `out`. `time` is in seconds since 1970. Reading goes on
+/// while another thread compresses.
 pub(super) fn pack(
-    folder: &Path,
-    found: Vec<Found>,
+    found: &[Found],
     time: i64,
-    out: impl Write,
+    out: impl Write + Send,
 ) -> Result<Packed, PackError> {
+    std::thread::scope(|scope| {
+        let (chunks, received) = mpsc::sync_channel(CHUNKS_AHEAD);
+        let compressor = scope.spawn(|| compress(received, out));
+        let read = Packer::new(time, chunks).pack(found);
+        let tarball = match compressor.join() {
+            // It tells why reading could not go on, too.
+            Ok(tarball) => tarball.map_err(PackError::Write)?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let (tar, tree) = read?;
+        Ok(Packed { tarball, tar, tree })
+    })
+}
+
+fn compress(chunks: Receiver<Vec<u8>>, out: impl Write) -> io::Result<Artifact> {
     let out = Digesting::new(io::BufWriter::with_capacity(BUFFER, out));
-    let gzip: GzEncoder<_> = GzBuilder::new()
+    let mut gzip: GzEncoder<_> = GzBuilder::new()
         .mtime(0)
         .operating_system(NO_SYSTEM)
         .write(out, Compression::new(LEVEL));
-    let mut packer = Packer {
-        folder,
-        time: u64::try_from(time).unwrap_or(0),
-        out: Digesting::new(gzip),
-        entries: Vec::with_capacity(found.len()),
-        targets: BTreeMap::new(),
-        buffer: vec![0; BUFFER],
-    };
-    for Found { path, kind } in found {
-        packer.add(path, kind)?;
+    for chunk in chunks {
+        gzip.write_all(&chunk)?;
     }
-    packer.finish()
+    let (size, sha256, mut out) = gzip.finish()?.finish();
+    out.flush()?;
+    Ok(Artifact { size, sha256 })
 }
 
-struct Packer<'a, W: Write> {
-    folder: &'a Path,
+/// Hands bytes on in chunks of one size.
+struct Chunks {
+    next: Vec<u8>,
+    ahead: SyncSender<Vec<u8>>,
+}
+
+impl Chunks {
+    fn hand_on(&mut self) -> io::Result<()> {
+        let chunk = std::mem::replace(&mut self.next, Vec::with_capacity(CHUNK));
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.ahead.send(chunk).map_err(gone)
+    }
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(CHUNK - self.next.len());
+        self.next
+            .extend_from_slice(bytes.get(..taken).unwrap_or_default());
+        if self.next.len() == CHUNK {
+            self.hand_on()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Packer {
     time: u64,
-    out: Digesting<GzEncoder<Digesting<io::BufWriter<W>>>>,
+    out: Digesting<Chunks>,
     entries: Vec<Entry>,
     targets: BTreeMap<String, String>,
     buffer: Vec<u8>,
 }
 
-impl<W: Write> Packer<'_, W> {
-    fn add(&mut self, path: String, kind: Kind) -> Result<(), PackError> {
-        let place = self.folder.join(&path);
-        let (size, digest) = match kind {
-            Kind::EmptyFolder => {
-                self.header(&path, kind, 0, "")?;
-                (0, Sha256Digest::of(b""))
-            }
-            Kind::Symlink => {
-                let target = fs::read_link(&place).map_err(PackError::Read)?;
-                let target = utf8(&target)?;
-                self.header(&path, kind, 0, &target)?;
-                let digest = Sha256Digest::of(target.as_bytes());
-                let size = target.len() as u64;
-                self.targets.insert(path.clone(), target);
-                (size, digest)
-            }
-            Kind::File | Kind::Executable => self.add_file(&path, kind, &place)?,
-        };
-        self.entries.push(Entry {
-            kind,
-            size,
-            digest,
+impl Packer {
+    fn new(time: i64, ahead: SyncSender<Vec<u8>>) -> Self {
+        Self {
+            time: u64::try_from(time).unwrap_or(0),
+            out: Digesting::new(Chunks {
+                next: Vec::with_capacity(CHUNK),
+                ahead,
+            }),
+            entries: Vec::new(),
+            targets: BTreeMap::new(),
+            buffer: vec![0; BUFFER],
+        }
+    }
+
+    fn pack(mut self, found: &[Found]) -> Result<(Artifact, Tree), PackError> {
+        for found in found {
+            let (size, digest) = self.add(found)?;
+            self.entries.push(Entry {
+                kind: found.kind,
+                size,
+                digest,
+                path: found.path.clone(),
+            });
+        }
+        let tree = Tree::from_entries(self.entries)?;
+        let targets = self
+            .targets
+            .iter()
+            .map(|(path, target)| (path.as_str(), target.clone()))
+            .collect();
+        tree.check_links(&targets)?;
+        self.out.write_all(&END).map_err(PackError::Write)?;
+        let (size, sha256, mut chunks) = self.out.finish();
+        chunks.hand_on().map_err(PackError::Write)?;
+        Ok((Artifact { size, sha256 }, tree))
+    }
+
+    fn add(&mut self, found: &Found) -> Result<(u64, Sha256Digest), PackError> {
+        let Found {
             path,
-        });
-        Ok(())
+            kind,
+            content,
+        } = found;
+        match content {
+            Content::Nothing => {
+                self.header(path, *kind, 0, "")?;
+                Ok((0, Sha256Digest::of(b"")))
+            }
+            Content::Target(target) => {
+                self.header(path, *kind, 0, target)?;
+                self.targets.insert(path.clone(), target.clone());
+                let digest = Sha256Digest::of(target.as_bytes());
+                Ok((target.len() as u64, digest))
+            }
+            Content::File(_) | Content::Archived { .. } => self.add_file(path, *kind, content),
+        }
     }
 
     fn add_file(
         &mut self,
         path: &str,
         kind: Kind,
-        place: &Path,
+        content: &Content,
     ) -> Result<(u64, Sha256Digest), PackError> {
-        let file = fs::File::open(place).map_err(PackError::Read)?;
-        let size = file.metadata().map_err(PackError::Read)?.len();
+        let (size, file) = content.open().map_err(PackError::Read)?;
         self.header(path, kind, size, "")?;
         let mut content = Digesting::new(file.take(size.saturating_add(1)));
         let mut written = 0;
@@ -149,31 +233,5 @@ impl<W: Write> Packer<'_, W> {
         self.out
             .write_all(&member.blocks())
             .map_err(PackError::Write)
-    }
-
-    fn finish(mut self) -> Result<Packed, PackError> {
-        let tree = Tree::from_entries(self.entries)?;
-        let targets = self
-            .targets
-            .iter()
-            .map(|(path, target)| (path.as_str(), target.clone()))
-            .collect();
-        tree.check_links(&targets)?;
-        self.out.write_all(&END).map_err(PackError::Write)?;
-        let (size, sha256, gzip) = self.out.finish();
-        let tar = Artifact { size, sha256 };
-        let (size, sha256, mut out) = gzip.finish().map_err(PackError::Write)?.finish();
-        out.flush().map_err(PackError::Write)?;
-        let text = tree.render();
-        Ok(Packed {
-            tarball: Artifact { size, sha256 },
-            tar,
-            tree: TreeArtifact {
-                size: text.len() as u64,
-                sha256: Sha256Digest::of(text.as_bytes()),
-                entries: tree.entries().len() as u64,
-                bytes: tree.bytes(),
-            },
-        })
     }
 }

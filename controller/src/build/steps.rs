@@ -62,6 +62,8 @@ pub(super) struct About<'a> {
     pub(super) commit: &'a str,
     /// Seconds since 1970.
     pub(super) time: i64,
+    /// Who builds, where it is not to be the one who does.
+    pub(super) user: Option<&'a str>,
 }
 
 pub(super) fn run(
@@ -139,6 +141,9 @@ fn command(line: &str, about: &About<'_>) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if let Some(user) = about.user {
+        shell.env("USER", user).env("LOGNAME", user);
+    }
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("GIT_") {
             shell.env_remove(name);

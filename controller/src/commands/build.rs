@@ -9,6 +9,7 @@ use longshore_shared::name::AppName;
 use semver::Version;
 use serde::Serialize;
 
+use super::build_check;
 use crate::build::{self, BuildRequest};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -25,6 +26,7 @@ use crate::report::{bytes, milliseconds, result_line};
 Examples:
   longshore build                             the commit that is checked out
   longshore build --ref v1.4.0 --version 1.4.0
+  longshore build --check                     twice, to see whether the steps give the same bytes
   longshore build --key ~/.ssh/release_ed25519.pub    the private half is in ssh-agent")]
 pub(crate) struct BuildArgs {
     /// The commit, branch or tag to build; else HEAD
@@ -45,6 +47,15 @@ pub(crate) struct BuildArgs {
     /// ones; the manifest will say so
     #[arg(long)]
     pub(crate) allow_dirty: bool,
+
+    /// Neither use nor keep what [build] cache names
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// Build twice, name the files that differ, and keep neither: exit 0 where both builds are the
+    /// same, else 1. The second build has another folder, time and user name, and no cache
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) check: bool,
 }
 
 pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<Exit, CommandError> {
@@ -56,8 +67,12 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<Exit, CommandEr
         version: args.version.as_ref(),
         key: args.key.as_deref(),
         allow_dirty: args.allow_dirty,
+        no_cache: args.no_cache,
         person: context.ui.as_ref(),
     };
+    if args.check {
+        return build_check::run(&request, begun, context);
+    }
     let built = build::build(&request, &mut |event| context.ui.note(&event.line()))?;
     let manifest = &built.manifest;
     let what = if built.unchanged {

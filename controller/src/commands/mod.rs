@@ -2,6 +2,7 @@
 
 mod asking;
 pub(crate) mod build;
+mod build_check;
 pub(crate) mod bump;
 pub(crate) mod deploy;
 mod fleet_run;

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -163,13 +164,13 @@ fn copy(tar: &File, entry: &Entry, place: &Place, out: &mut impl Write) -> io::R
 
 /// A part of a file, read without moving the place that others read at.
 #[derive(Debug)]
-pub(crate) struct Section<'a> {
-    pub(crate) file: &'a File,
+pub(crate) struct Section<F> {
+    pub(crate) file: F,
     pub(crate) at: u64,
     pub(crate) left: u64,
 }
 
-impl Read for Section<'_> {
+impl<F: Deref<Target = File>> Read for Section<F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(self.left)
             .unwrap_or(usize::MAX)

@@ -149,6 +149,28 @@ impl App {
         assert!(output.status.success(), "{}", said(&output));
     }
 
+    /// What stock tar says is in a release's tarball.
+    pub(crate) fn listing(&self, stem: &str) -> Vec<String> {
+        let text = self.tar("-tzf", stem, &[]);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The content of one file of a release.
+    pub(crate) fn unpacked(&self, stem: &str, name: &str) -> String {
+        self.tar("-xOzf", stem, &[name])
+    }
+
+    fn tar(&self, verb: &str, stem: &str, names: &[&str]) -> String {
+        let output = Command::new("tar")
+            .arg(verb)
+            .arg(self.dist(&format!("{stem}.tar.gz")))
+            .args(names)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     pub(crate) fn is_signed(&self, stem: &str) -> bool {
         let manifest = fs::File::open(self.dist(&format!("{stem}.json"))).unwrap();
         let output = self

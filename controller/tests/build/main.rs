@@ -8,10 +8,13 @@
 
 mod app;
 mod bump;
+mod cache;
+mod check;
 mod crafted;
 mod deploy_source;
 mod hostile;
 mod init;
+mod kept_elsewhere;
 mod keys;
 mod refusals;
 mod reproducible;

@@ -94,29 +94,6 @@ fn outside_of_any_repository() {
 }
 
 #[test]
-fn a_submodule_and_an_lfs_pointer() {
-    let app = App::new();
-    let hash = app.git(&["rev-parse", "HEAD"]);
-    let item = format!("160000,{hash},vendor/lib");
-    app.git(&["update-index", "--add", "--cacheinfo", &item]);
-    app.git(&["commit", "--quiet", "--message", "Submodule"]);
-    let text = refused(&app, 4, &["--version", "1.0.0", "--allow-dirty"]);
-    assert!(
-        text.contains("vendor/lib") && text.contains("submodule"),
-        "{text}"
-    );
-
-    let app = App::new();
-    app.write(
-        "big.bin",
-        "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
-    );
-    app.commit("Pointer");
-    let text = refused(&app, 4, &VERSION);
-    assert!(text.contains("big.bin") && text.contains("LFS"), "{text}");
-}
-
-#[test]
 fn symlinks_that_leave_and_things_that_are_no_files() {
     for (step, words) in [
         ("ln -s /etc escape", "escape"),

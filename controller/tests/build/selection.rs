@@ -1,7 +1,5 @@
 //! What of the built folder goes into a release.
 
-use std::process::Command;
-
 use crate::app::{APP_FILE, App, said};
 
 fn with_build(app: &App, lines: &str) {
@@ -10,16 +8,6 @@ fn with_build(app: &App, lines: &str) {
         &APP_FILE.replace("[web]", &format!("{lines}\n[web]")),
     );
     app.commit("Choose");
-}
-
-fn listing(app: &App) -> Vec<String> {
-    let output = Command::new("tar")
-        .arg("-tzf")
-        .arg(app.dist("cortico-1.0.0.tar.gz"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -32,7 +20,7 @@ fn only_what_is_included_and_not_excluded_is_shipped() {
     );
     app.build_well(&["--version", "1.0.0"]);
     assert_eq!(
-        listing(&app),
+        app.listing("cortico-1.0.0"),
         ["bin/manage", "bin/run", "built-at", "manage.py"]
     );
 }
