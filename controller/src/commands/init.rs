@@ -69,11 +69,19 @@ pub(crate) fn run(args: &InitArgs, context: &Context) -> Result<Exit, CommandErr
     };
     let written = init::write(&places, &texts, signer.as_ref())?;
     say(&written, root, context);
-    let next = next_steps(
-        args,
-        repository.is_some(),
-        no_signer.filter(|_| !places.signers.exists()),
-    );
+    let commit: Vec<String> = written
+        .new
+        .iter()
+        .chain(&written.gitignore)
+        .filter_map(|path| Some(path.strip_prefix(root).ok()?.display().to_string()))
+        .collect();
+    let next = Next {
+        placeholder: answers.address == NO_ADDRESS,
+        in_git: repository.is_some(),
+        no_signer: no_signer.filter(|_| !places.signers.exists()),
+        commit,
+    };
+    let next = next.steps();
     context.ui.answer("Next:");
     for step in &next {
         context.ui.answer(&format!("  - {step}"));
@@ -158,31 +166,44 @@ fn say(written: &Written, root: &Path, context: &Context) {
     }
 }
 
-fn next_steps(args: &InitArgs, in_git: bool, no_signer: Option<String>) -> Vec<String> {
-    let mut next = Vec::new();
-    if !in_git {
-        next.push("Releases are made of commits: git init".to_owned());
-    }
-    let place = if args.host.is_none() {
-        ", the host's address first"
-    } else {
-        ""
-    };
-    next.push(format!(
-        "Read longshore.toml and inventory.toml{place}, and correct what was guessed."
-    ));
-    if let Some(why) = no_signer {
+/// What is left to be done.
+struct Next {
+    /// The host's address is nobody's.
+    placeholder: bool,
+    in_git: bool,
+    no_signer: Option<String>,
+    /// A build takes no new files that are not committed.
+    commit: Vec<String>,
+}
+
+impl Next {
+    fn steps(self) -> Vec<String> {
+        let mut next = Vec::new();
+        if !self.in_git {
+            next.push("Releases are made of commits: git init".to_owned());
+        }
+        let address = if self.placeholder {
+            ", the host's address first"
+        } else {
+            ""
+        };
         next.push(format!(
-            "Write allowed_signers beside the inventory ({why}): YOU@EXAMPLE.COM namespaces=\"longshore-release,longshore-signers\" ssh-ed25519 AAAA…"
+            "Read longshore.toml and inventory.toml{address}, and correct what was guessed."
         ));
+        if let Some(why) = self.no_signer {
+            next.push(format!(
+                "Write allowed_signers beside the inventory ({why}): YOU@EXAMPLE.COM namespaces=\"longshore-release,longshore-signers\" ssh-ed25519 AAAA…"
+            ));
+        }
+        if !self.commit.is_empty() {
+            next.push(format!("git add {} && git commit", self.commit.join(" ")));
+        }
+        next.push("longshore next-version; longshore build".to_owned());
+        next.push(
+            "Set up the host (README.md of Longshore says what it needs), then: longshore deploy production".to_owned(),
+        );
+        next
     }
-    next.push("git add longshore.toml && git commit".to_owned());
-    next.push("longshore next-version; longshore build".to_owned());
-    next.push(
-        "Set up the host (README.md says what it needs), then: longshore deploy production"
-            .to_owned(),
-    );
-    next
 }
 
 #[derive(Serialize)]

@@ -40,9 +40,6 @@ fn build(text: &mut String, project: &Project) -> std::fmt::Result {
             python.wanted
         ));
     }
-    if steps.is_empty() {
-        return Ok(());
-    }
     text.push_str("\n# On the machine that builds, in a clean export of the commit.\n[build]\n");
     if project.python.is_some() {
         text.push_str(
@@ -50,7 +47,11 @@ fn build(text: &mut String, project: &Project) -> std::fmt::Result {
              #   --python-version 3.11 --platform manylinux2014_x86_64 --only-binary=:all:\n",
         );
     }
-    writeln!(text, "run = {}", lines(&steps))
+    if !steps.is_empty() {
+        writeln!(text, "run = {}", lines(&steps))?;
+    }
+    text.push_str("# exclude = [\"inventory.toml\", \"tests\"]     # what hosts do not need\n");
+    Ok(())
 }
 
 fn prepare(text: &mut String, project: &Project) -> std::fmt::Result {

@@ -243,13 +243,37 @@ mod tests {
                 if let Some(tag) = &tag {
                     prop_assert!(next.cmp_precedence(&version(tag)).is_gt(), "{next} {tag}");
                 }
-                // `rc.1` comes before `topic.4`, so a build may only then be overtaken by the tag,
-                // never by a build.
+                // The tag itself may come before builds that are older: `rc.1` and `topic.4`.
                 if let Some(last) = &last {
                     prop_assert!(next.cmp_precedence(last).is_gt(), "{last} then {next}");
                 }
                 prop_assert!(next < base(&history).unwrap());
                 last = Some(next);
+            }
+        }
+
+        /// Of some commits a release is made, as `bump` makes it.
+        #[test]
+        fn builds_and_releases_of_a_branch_come_in_order(
+            branch in ".{0,60}",
+            steps in prop::collection::vec((a_message(), prop::bool::weighted(0.3)), 1..40),
+        ) {
+            let mut release: Option<String> = None;
+            let mut newest_first: Vec<&str> = Vec::new();
+            let mut last = NOTHING;
+            for (message, is_release) in steps {
+                newest_first.insert(0, message);
+                let history = history(release.as_deref(), None, &newest_first);
+                let next = built(&history, &branch);
+                prop_assert!(next.cmp_precedence(&last).is_gt(), "{last} then {next}");
+                last = next;
+                if is_release {
+                    let tag = base(&history).unwrap();
+                    prop_assert!(tag.cmp_precedence(&last).is_gt(), "{last} then {tag}");
+                    release = Some(tag.to_string());
+                    last = tag;
+                    newest_first.clear();
+                }
             }
         }
 

@@ -246,6 +246,28 @@ fn nothing_is_ever_overwritten() {
 }
 
 #[test]
+fn what_it_says_comes_next_leads_to_a_release() {
+    let app = App::empty();
+    app.write(".gitignore", "*.pyc\n");
+    app.commit("Begin");
+    let output = init(&app, &["--yes", "--app", "shop"]);
+    let words = said(&output);
+    let line = words
+        .lines()
+        .find_map(|line| line.strip_prefix("  - git add "))
+        .unwrap();
+    let (files, _) = line.split_once(" &&").unwrap();
+    assert_eq!(files, "longshore.toml inventory.toml .gitignore");
+    let mut add = vec!["add"];
+    add.extend(files.split(' '));
+    app.git(&add);
+    app.git(&["commit", "--quiet", "--message", "feat: ship"]);
+    app.build_well(&[]);
+    let hash = app.git(&["rev-parse", "HEAD"]);
+    assert!(app.is_signed(&format!("shop-0.1.0-main.2+g{}", &hash[..7])));
+}
+
+#[test]
 fn dist_is_added_to_a_gitignore_that_lacks_it() {
     for (before, after) in [
         ("*.pyc", "*.pyc\ndist/\n"),
