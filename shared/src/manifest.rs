@@ -16,6 +16,8 @@ pub const FORMAT: u32 = 1;
 pub const LARGEST_MANIFEST: usize = 64 * 1024;
 /// The list of a tree is held in memory as a whole.
 const LARGEST_TREE: u64 = 128 * 1024 * 1024;
+/// A host and an auditor's script must read the same.
+const LARGEST_NUMBER: u64 = 1 << 53;
 /// A version ends up in a path, so it is bounded like one.
 const LONGEST_VERSION: usize = 100;
 
@@ -79,6 +81,8 @@ pub enum ManifestError {
     Commit(String),
     #[error("the manifest is for app {app}, and its app file for {file}")]
     OtherApp { app: AppName, file: AppName },
+    #[error("nothing has {0} bytes: beyond 2^53 readers of JSON do not agree on a number")]
+    Size(u64),
     #[error("the list of the tree cannot have {0} bytes")]
     TreeSize(u64),
     #[error("the tree cannot have {0} entries")]
@@ -143,6 +147,11 @@ impl Manifest {
                 app: self.app.clone(),
                 file,
             });
+        }
+        for size in [self.tarball.size, self.tar.size, self.tree.bytes] {
+            if size > LARGEST_NUMBER {
+                return Err(ManifestError::Size(size));
+            }
         }
         if self.tree.size > LARGEST_TREE {
             return Err(ManifestError::TreeSize(self.tree.size));
@@ -271,6 +280,8 @@ mod tests {
             swap(&"a".repeat(40), "HEAD"),
             swap("\"size\": 1", "\"size\": -1"),
             swap("\"size\": 1", "\"size\": 1e3"),
+            swap("\"size\": 1", "\"size\": NaN"),
+            swap("\"size\": 1", "\"size\": 9007199254740993"),
             swap("\"size\": 1", "\"size\": 18446744073709551616"),
             swap("\"entries\": 1", "\"entries\": 0"),
             good.replacen(

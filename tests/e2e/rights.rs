@@ -108,6 +108,13 @@ fn signers_are_pushed() -> Told {
     ended(&answer, 0);
     assert_eq!(kinds(&answer), ["unchanged"; 2]);
 
+    // A stop in the middle of an installation: the next start finishes it.
+    lease.hosts[0].sh("cd /var/lib/longshore && mv trust.json trust.next.json && \
+         echo half > /etc/longshore/allowed_signers && rm /etc/longshore/release_policy.toml && \
+         systemctl restart longshore-agent")?;
+    let answer = push(&main)?;
+    assert_eq!(kinds(&answer), ["unchanged"; 2], "{}", answer.all());
+
     // A person whom all trust, but not for this environment.
     let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
     ended(&lease.deploy(TINY, &first)?, 0);

@@ -285,4 +285,34 @@ mod tests {
         assert_eq!(ended.outcome, Outcome::TakenBack);
         assert!(ended.ended.is_some());
     }
+
+    #[test]
+    fn refusals_are_kept_but_never_fill_the_disk() {
+        let ledger = Ledger::in_memory();
+        let app = AppName::new("cortico").unwrap();
+        let long = "x".repeat(10 * LONGEST_REFUSAL);
+        let refusal = |verb| Refusal {
+            app: Some(&app),
+            verb,
+            version: None,
+            who: "ci",
+            message: &long,
+        };
+        ledger.done("signers", "ops1", "number 1").unwrap();
+        for _ in 0..MOST_REFUSALS + 50 {
+            ledger.refused(&refusal("stage")).unwrap();
+        }
+        ledger.refused(&refusal("deploy")).unwrap();
+        let history = ledger.history(None, 10 * MOST_REFUSALS).unwrap();
+        assert_eq!(history.len(), MOST_REFUSALS as usize + 1);
+        let newest = &history[0];
+        assert_eq!(
+            (newest.verb.as_str(), newest.outcome),
+            ("deploy", Outcome::Refused)
+        );
+        assert_eq!(newest.message.as_ref().unwrap().len(), LONGEST_REFUSAL);
+        // What was done is never pushed out by what was not.
+        let oldest = history.last().unwrap();
+        assert_eq!((oldest.verb.as_str(), &oldest.app), ("signers", &None));
+    }
 }

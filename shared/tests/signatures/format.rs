@@ -117,3 +117,33 @@ fn spoiled_fields_are_refused() {
         assert!(!accepted, "{what} passed");
     }
 }
+
+/// Keys that some verifiers accept and others do not; whoever could choose between the two could
+/// show one verdict to the auditor and another to the host.
+#[test]
+fn keys_and_points_of_small_order_sign_nothing() {
+    let keys = Keys::new();
+    let zero = [0; 32];
+    let mut one = [0; 32];
+    one[0] = 1;
+    let mut minus_one = [0xff; 32];
+    (minus_one[0], minus_one[31]) = (0xec, 0x7f);
+    // The same point as zero, written with a number that is too large.
+    let mut beyond = [0xff; 32];
+    (beyond[0], beyond[31]) = (0xed, 0x7f);
+    for key in [zero, one, minus_one, beyond] {
+        for r in [zero, one, key] {
+            let string = |bytes: &[u8]| {
+                let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+                [&length, bytes].concat()
+            };
+            let blob = |body: &[u8]| [string(b"ssh-ed25519"), string(body)].concat();
+            let text = armor(&blob(&key), RELEASE_NAMESPACE, &blob(&[r, zero].concat()));
+            let ours = SshSig::parse(&text).is_ok_and(|signature| signature.fits(b"message"));
+            assert!(!ours, "key {key:?}, R {r:?}");
+        }
+    }
+    // The reader of the test does read what is good.
+    let good = keys.sign("id", RELEASE_NAMESPACE, b"message");
+    assert!(SshSig::parse(&good).unwrap().fits(b"message"));
+}
