@@ -7,6 +7,7 @@ mod answers;
 mod broken_releases;
 mod deployments;
 mod dist;
+mod first_steps;
 mod hostile_steps;
 mod hosts;
 mod killed_agent;
@@ -41,6 +42,7 @@ const STORIES: &[&[Story]] = &[
     two_apps::STORIES,
     agent::STORIES,
     dist::STORIES,
+    first_steps::STORIES,
 ];
 
 fn main() -> ExitCode {
