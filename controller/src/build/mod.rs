@@ -14,6 +14,7 @@ mod git;
 mod make;
 mod pack;
 mod publish;
+mod sbom;
 mod selection;
 mod step_group;
 mod steps;
@@ -22,7 +23,8 @@ mod tar_writer;
 use std::path::{Path, PathBuf};
 
 use longshore_shared::app_file::AppFileError;
-use longshore_shared::manifest::{FORMAT, LARGEST_MANIFEST, Manifest, ManifestError};
+use longshore_shared::digest::Sha256Digest;
+use longshore_shared::manifest::{Artifact, FORMAT, LARGEST_MANIFEST, Manifest, ManifestError};
 use longshore_shared::signature::RELEASE_NAMESPACE;
 use semver::Version;
 use thiserror::Error;
@@ -45,7 +47,9 @@ use crate::ssh::AskPassphrase;
 use crate::terminal_text::one_line;
 use crate::toml_file::TomlFileError;
 use crate::versions::{self, VersionError};
+use found::Found;
 use make::{Checkout, FIRST_FOLDER, Surroundings};
+use pack::Packed;
 
 const APP_FILE: &str = "longshore.toml";
 /// Where releases go, at the root of the repository.
@@ -220,6 +224,7 @@ fn build_commit(
     let mut draft = publish::Draft::begin(&dist)?;
     let packed =
         pack::pack(&found, commit.time.as_second(), draft.tarball()).map_err(BuildError::Pack)?;
+    let sbom = bill(&checkout, &version, &found, &packed)?;
     let manifest = Manifest {
         format: FORMAT,
         app: checkout.app_file.app.name.clone(),
@@ -232,11 +237,19 @@ fn build_commit(
         tarball: packed.tarball.clone(),
         tar: packed.tar.clone(),
         tree: packed.tree_artifact(),
-        sbom: None,
+        sbom: sbom.as_deref().map(|bytes| Artifact {
+            size: bytes.len() as u64,
+            sha256: Sha256Digest::of(bytes),
+        }),
     };
     let bytes = write_down(&manifest)?;
     let signature = key.sign(RELEASE_NAMESPACE, &bytes)?;
-    let unchanged = draft.publish(&files, &packed, &bytes, &signature)?;
+    let texts = publish::Texts {
+        manifest: &bytes,
+        signature: &signature,
+        sbom: sbom.as_deref(),
+    };
+    let unchanged = draft.publish(&files, &packed, &texts)?;
     Ok(Built {
         files,
         manifest,
@@ -264,6 +277,21 @@ fn version(
     };
     let next = versions::next(repository, &ask)?;
     Ok((next.version, next.tag))
+}
+
+/// The software bill of materials, where there is something to put on it.
+fn bill(
+    checkout: &Checkout,
+    version: &Version,
+    found: &[Found],
+    packed: &Packed,
+) -> Result<Option<Vec<u8>>, BuildError> {
+    let subject = sbom::Subject {
+        app: checkout.app_file.app.name.as_str(),
+        version: &version.to_string(),
+    };
+    sbom::bill(&subject, found, packed.tree.entries())
+        .map_err(|source| BuildError::Pack(PackError::Read(source)))
 }
 
 fn dist(repository: &Repository) -> PathBuf {

@@ -1,4 +1,4 @@
-//! Puts the three files of a release into `dist/`.
+//! Puts the files of a release into `dist/`.
 //!
 //! Each is written under another name first. The manifest gets its name last: where it is, the
 //! release is whole, whatever interrupted the build.
@@ -33,6 +33,14 @@ pub enum PublishError {
     Exists { path: PathBuf },
 }
 
+/// What is written beside the tarball.
+#[derive(Debug)]
+pub(super) struct Texts<'a> {
+    pub(super) manifest: &'a [u8],
+    pub(super) signature: &'a str,
+    pub(super) sbom: Option<&'a [u8]>,
+}
+
 /// A tarball that is being written.
 #[derive(Debug)]
 pub(super) struct Draft {
@@ -62,11 +70,10 @@ impl Draft {
         self,
         files: &ReleaseFiles,
         packed: &Packed,
-        manifest: &[u8],
-        signature: &str,
+        texts: &Texts<'_>,
     ) -> Result<bool, PublishError> {
-        let unchanged = same_release(files, packed, manifest)?;
-        self.write(files, manifest, signature, unchanged)
+        let unchanged = same_release(files, packed, texts.manifest)?;
+        self.write(files, texts, unchanged)
             .map_err(|source| PublishError::Write {
                 folder: self.dist.clone(),
                 source,
@@ -74,13 +81,7 @@ impl Draft {
         Ok(unchanged)
     }
 
-    fn write(
-        &self,
-        files: &ReleaseFiles,
-        manifest: &[u8],
-        signature: &str,
-        unchanged: bool,
-    ) -> io::Result<()> {
+    fn write(&self, files: &ReleaseFiles, texts: &Texts<'_>, unchanged: bool) -> io::Result<()> {
         let keep = |file: &NamedTempFile, path: &Path| {
             file.as_file().sync_all()?;
             fs::rename(file.path(), path)
@@ -93,11 +94,23 @@ impl Draft {
         if !unchanged {
             keep(&self.tarball, &files.tarball)?;
         }
-        kept(signature.as_bytes(), &files.signature)?;
+        match texts.sbom {
+            Some(bill) => kept(bill, &files.sbom)?,
+            None => remove_if_there(&files.sbom)?,
+        }
+        kept(texts.signature.as_bytes(), &files.signature)?;
         if !unchanged {
-            kept(manifest, &files.manifest)?;
+            kept(texts.manifest, &files.manifest)?;
         }
         Ok(())
+    }
+}
+
+/// A build that was interrupted may have left one that belongs to nothing.
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -19,8 +19,9 @@ use crate::report::{bytes, milliseconds, result_line};
 /// Build a signed release of this repository's app
 ///
 /// Exports the commit into a clean folder, runs the app file's [build] steps there, and writes
-/// dist/APP-VERSION.tar.gz, .json (the manifest) and .json.sig. The same commit gives the same bytes
-/// on any machine. Nothing is sent anywhere.
+/// dist/APP-VERSION.tar.gz, .json (the manifest), .json.sig and, where the release holds Python or npm
+/// lock files, .cdx.json (a CycloneDX bill of materials; its digest is in the manifest). The same commit
+/// gives the same bytes on any machine. Nothing is sent anywhere.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -91,6 +92,12 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<Exit, CommandEr
         bytes(manifest.tarball.size),
         built.fingerprint
     ));
+    if manifest.sbom.is_some() {
+        context.ui.answer(&format!(
+            "  bill of materials: {}",
+            built.files.sbom.display()
+        ));
+    }
     let rest = Rest {
         app: &manifest.app,
         version: &manifest.version,
@@ -102,6 +109,7 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<Exit, CommandEr
         sha256: manifest.tarball.sha256,
         bytes: manifest.tarball.size,
         signer: &built.fingerprint,
+        sbom: manifest.sbom.as_ref().map(|_| built.files.sbom.as_path()),
     };
     context.ui.machine(&result_line("build", Exit::Done, rest));
     Ok(Exit::Done)
@@ -119,4 +127,6 @@ struct Rest<'a> {
     sha256: Sha256Digest,
     bytes: u64,
     signer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sbom: Option<&'a Path>,
 }

@@ -1,4 +1,4 @@
-//! The three files of a release, and those that lie in `dist/`.
+//! The files of a release, and the releases that lie in `dist/`.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use crate::did_you_mean;
 const TARBALL: &str = ".tar.gz";
 const MANIFEST: &str = ".json";
 const SIGNATURE: &str = ".json.sig";
+const SBOM: &str = ".cdx.json";
 
 /// Where the parts of one release are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct ReleaseFiles {
     pub tarball: PathBuf,
     pub manifest: PathBuf,
     pub signature: PathBuf,
+    /// The software bill of materials; only where the manifest names one.
+    pub sbom: PathBuf,
 }
 
 impl ReleaseFiles {
@@ -28,10 +31,10 @@ impl ReleaseFiles {
         Self::from_stem(dist, &format!("{app}-{version}"))
     }
 
-    /// The release that any one of its three files belongs to.
+    /// The release that any one of its files belongs to.
     pub fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let stem = [SIGNATURE, MANIFEST, TARBALL]
+        let stem = [SIGNATURE, SBOM, MANIFEST, TARBALL]
             .iter()
             .find_map(|ending| name.strip_suffix(ending))?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -44,6 +47,7 @@ impl ReleaseFiles {
             tarball: file(TARBALL),
             manifest: file(MANIFEST),
             signature: file(SIGNATURE),
+            sbom: file(SBOM),
         }
     }
 
@@ -144,6 +148,7 @@ mod tests {
             "dist/a-1.0.0.tar.gz",
             "dist/a-1.0.0.json",
             "dist/a-1.0.0.json.sig",
+            "dist/a-1.0.0.cdx.json",
         ] {
             assert_eq!(ReleaseFiles::of(Path::new(name)), Some(expected.clone()));
         }

@@ -7,6 +7,7 @@
 )]
 
 mod app;
+mod bill;
 mod bump;
 mod cache;
 mod check;
