@@ -19,6 +19,7 @@ mod selection;
 mod step_group;
 mod steps;
 mod tar_writer;
+pub mod wheels;
 
 use std::path::{Path, PathBuf};
 

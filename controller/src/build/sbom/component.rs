@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use longshore_shared::digest::Sha256Digest;
 
+use crate::build::wheels::normal_name;
+
 /// What the bill is of.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
@@ -34,18 +36,9 @@ pub(super) struct Package {
 impl Package {
     /// Names are compared as PyPI compares them.
     pub(super) fn pypi(name: &str, version: Option<&str>) -> Self {
-        let mut normal = String::new();
-        for c in name.trim().chars() {
-            let separator = matches!(c, '-' | '_' | '.');
-            if !separator {
-                normal.push(c.to_ascii_lowercase());
-            } else if !normal.ends_with('-') {
-                normal.push('-');
-            }
-        }
         Self {
             ecosystem: Ecosystem::Pypi,
-            name: normal,
+            name: normal_name(name),
             version: version.map(str::to_owned),
             hash: None,
         }

@@ -5,16 +5,12 @@ use std::collections::BTreeMap;
 
 use super::component::Package;
 use super::{Packages, Unreadable};
+use crate::build::wheels::WheelName;
 
 /// The package that a wheel's name tells.
 pub(super) fn wheel(name: &str) -> Option<Package> {
-    let parts: Vec<&str> = name.strip_suffix(".whl")?.split('-').collect();
-    match parts.as_slice() {
-        [name, version, _, _, _] | [name, version, _, _, _, _] => {
-            Some(Package::pypi(name, Some(version)))
-        }
-        _ => None,
-    }
+    let wheel = WheelName::parse(name)?;
+    Some(Package::pypi(wheel.package, Some(wheel.version)))
 }
 
 /// `requirements.txt`: what is pinned with `==` has a version.
