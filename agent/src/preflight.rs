@@ -96,6 +96,7 @@ pub(crate) fn check(
         staged,
         live: live.map(|live| live.version),
         revoked,
+        python: python(),
     })
 }
 
@@ -197,6 +198,13 @@ fn memory_problem(
         ),
         next: "lower `workers`, or give the host more memory".to_owned(),
     }))
+}
+
+/// Read from the name that the link ends at, as Debian and its kin have it: no program is run.
+fn python() -> Option<String> {
+    let path = fs_err::canonicalize("/usr/bin/python3").ok()?;
+    let version = path.file_name()?.to_str()?.strip_prefix("python")?;
+    Some(version.to_owned())
 }
 
 fn free_memory() -> Option<u64> {

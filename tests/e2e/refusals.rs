@@ -29,6 +29,10 @@ pub(crate) const STORIES: &[Story] = &[
         tell: no_room,
     },
     Story {
+        name: "refusals::wheels_that_the_hosts_python_cannot_install",
+        tell: wheels_for_elsewhere,
+    },
+    Story {
         name: "refusals::hosts_that_cannot_or_must_not_answer",
         tell: hosts_that_do_not_answer,
     },
@@ -144,6 +148,31 @@ fn other_bytes() -> Told {
     let second = lease.repository(TINY)?;
     let other = lease.release(&second, "1.0.0", &Behaviour::Answers500)?;
     refused(&lease.deploy(TINY, &other)?, "other content");
+    Ok(())
+}
+
+fn wheels_for_elsewhere() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let repository = lease.repository(TINY)?;
+    repository
+        .change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"python3 --version\"]\n"))?;
+    let wheels = repository.folder().join("wheels");
+    fs_err::create_dir_all(&wheels)?;
+    let put = |tags: &str| fs_err::write(wheels.join(format!("psycopg2-2.9.9-{tags}.whl")), "");
+    put("cp312-cp312-macosx_14_0_arm64")?;
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let told = format!(
+        "psycopg2 cp312-macosx_14_0_arm64 for {}: cp311 linux x86_64",
+        host.name
+    );
+    let answer = lease.deploy(TINY, &first)?;
+    refused(&answer, &told);
+    refused(&answer, "--python-version 3.11");
+    host.sh("test ! -e /srv/longshore/tiny")?;
+    put("cp311-cp311-manylinux_2_17_x86_64")?;
+    let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &second)?, 0);
     Ok(())
 }
 

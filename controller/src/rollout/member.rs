@@ -19,6 +19,8 @@ pub(super) struct Member {
     serves: Serving,
     /// Whether the release that is brought along is there already.
     pub(super) holds_release: bool,
+    /// The host's Python, such as `3.11`.
+    pub(super) python: Option<String>,
     /// Whether it is refused for a revoked key, which a person may overrule.
     pub(super) revoked: bool,
     /// Where a rollback of this host goes.
@@ -58,6 +60,7 @@ impl Member {
             before: Serving::NotKnown,
             serves: Serving::NotKnown,
             holds_release: false,
+            python: None,
             revoked: false,
             back_to: None,
             begun: Instant::now(),

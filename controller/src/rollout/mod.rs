@@ -9,6 +9,7 @@ mod phases;
 mod shipment;
 #[cfg(test)]
 mod tests;
+mod wheels;
 
 use std::time::Instant;
 

@@ -9,7 +9,7 @@ use super::interrupt::Interrupts;
 use super::link::HostLink;
 use super::member::{Member, Progress, Stakes};
 use super::outcome::{HostFailure, HostResult, Outcome};
-use super::{Goal, Job, Shipment};
+use super::{Goal, Job, Shipment, wheels};
 use crate::event::{Change, HostEvent, Phase, RunEvent};
 use crate::fleet;
 
@@ -99,13 +99,22 @@ impl Run {
             return members;
         };
         let mut active = members.iter_mut().filter(|member| member.is_active());
-        if active.any(|member| !member.holds_release)
-            && let Err(failure) = shipment.release().await
-        {
+        if active.any(|member| !member.holds_release) {
+            let release = shipment.release().await;
             for member in members.iter_mut().filter(|member| member.is_active()) {
-                member.refused(failure.clone());
+                match &release {
+                    Err(failure) => member.refused(failure.clone()),
+                    Ok(release) if !member.holds_release => {
+                        if let Some(failure) = wheels::misfit(release, member) {
+                            member.refused(failure);
+                        }
+                    }
+                    Ok(_) => {}
+                }
             }
-            return members;
+            if self.must_stop(&members) {
+                return members;
+            }
         }
         self.phase(Phase::Stage, members).await
     }
@@ -216,9 +225,11 @@ impl Run {
                 staged,
                 live,
                 revoked,
+                python,
             }) => {
                 member.found(live);
                 member.revoked = revoked;
+                member.python = python;
                 member.holds_release = staged;
                 for problem in &problems {
                     let (host, what) = (member.name().clone(), HostEvent::Problem(problem.clone()));

@@ -203,6 +203,8 @@ pub enum Reply {
         /// Whether one of the problems is that the key of the release was revoked, which a person
         /// may overrule.
         revoked: bool,
+        /// The version of what `python3` is here, such as `3.11`.
+        python: Option<String>,
     },
     Staged {
         /// Whether the release was there already.

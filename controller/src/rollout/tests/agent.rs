@@ -142,6 +142,7 @@ impl PlayedAgent {
                         staged: true,
                         live,
                         revoked: false,
+                        python: None,
                     }),
                 )
             }
