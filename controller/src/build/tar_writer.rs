@@ -160,6 +160,31 @@ mod tests {
     }
 
     #[test]
+    fn a_size_beyond_the_octal_field_is_a_record() {
+        let blocks = |size| {
+            let member = Member {
+                path: "large",
+                kind: Kind::File,
+                size,
+                target: "",
+                time: 0,
+            };
+            member.blocks()
+        };
+        let most = blocks(LARGEST_OCTAL);
+        assert_eq!(most.len(), BLOCK);
+        let header = Header::from_byte_slice(&most);
+        assert_eq!(header.entry_size().unwrap(), LARGEST_OCTAL);
+
+        let more = blocks(LARGEST_OCTAL + 1);
+        assert_eq!(more.len(), 3 * BLOCK);
+        let records = String::from_utf8_lossy(&more[BLOCK..2 * BLOCK]);
+        assert_eq!(records.trim_end_matches('\0'), "19 size=8589934592\n");
+        let header = Header::from_byte_slice(&more[2 * BLOCK..]);
+        assert_eq!(header.entry_size().unwrap(), 0);
+    }
+
+    #[test]
     fn nothing_of_this_machine_is_in_a_header() {
         let member = Member {
             path: "bin/tool",

@@ -17,6 +17,7 @@ mod hostile;
 mod init;
 mod kept_elsewhere;
 mod keys;
+mod large;
 mod refusals;
 mod reproducible;
 mod round_trip;
