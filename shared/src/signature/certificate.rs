@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
+use super::error::SshSigError;
 use super::public_key::PublicKey;
-use super::sshsig::SshSigError;
 use super::validity::Validity;
 use super::wire_format::{Strings, put};
 

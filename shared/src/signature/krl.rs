@@ -1,7 +1,6 @@
 //! Binary lists of revoked keys, as `ssh-keygen -k` writes them. What is not understood refuses the
 //! whole list.
 
-use super::revoked::{RevokedCertificates, RevokedError};
 use super::wire_format::Strings;
 
 pub(super) const MAGIC: &[u8] = b"SSHKRL\n\0";
@@ -24,11 +23,20 @@ pub(super) struct Krl {
     pub(super) certificates: Vec<RevokedCertificates>,
 }
 
+/// Certificates of one authority, or of any where it is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RevokedCertificates {
+    pub(super) authority: Vec<u8>,
+    /// From and to, both among them.
+    pub(super) serials: Vec<(u64, u64)>,
+    pub(super) key_ids: Vec<String>,
+}
+
 impl Krl {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, RevokedError> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut krl = Self::default();
-        krl.read(bytes).ok_or(RevokedError::Binary)?;
-        Ok(krl)
+        krl.read(bytes)?;
+        Some(krl)
     }
 
     fn read(&mut self, bytes: &[u8]) -> Option<()> {

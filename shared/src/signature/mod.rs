@@ -6,6 +6,7 @@
 
 mod allowed;
 mod certificate;
+mod error;
 mod krl;
 mod principals;
 mod public_key;
@@ -15,8 +16,9 @@ mod validity;
 mod wire_format;
 
 pub use allowed::{AllowedSigners, AllowedSignersError};
+pub use error::SshSigError;
 pub use revoked::{Revoked, RevokedError};
-pub use sshsig::{SshSig, SshSigError, armor, signed_data};
+pub use sshsig::{SshSig, armor, signed_data};
 
 use jiff::Timestamp;
 use thiserror::Error;

@@ -8,7 +8,7 @@ use ed25519_dalek::VerifyingKey as Ed25519;
 use p256::ecdsa::signature::Verifier as _;
 use sha2::{Digest, Sha256};
 
-use super::sshsig::SshSigError;
+use super::error::SshSigError;
 use super::wire_format::Strings;
 
 const TOUCHED: u8 = 1;

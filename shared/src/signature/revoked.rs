@@ -5,7 +5,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::krl::{self, Krl};
+use super::krl::{self, Krl, RevokedCertificates};
 use super::sshsig::SshSig;
 use super::wire_format::Strings;
 
@@ -18,15 +18,6 @@ pub struct Revoked {
     /// Digests of keys.
     keys: Vec<[u8; 32]>,
     certificates: Vec<RevokedCertificates>,
-}
-
-/// Certificates of one authority, or of any where it is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct RevokedCertificates {
-    pub(super) authority: Vec<u8>,
-    /// From and to, both among them.
-    pub(super) serials: Vec<(u64, u64)>,
-    pub(super) key_ids: Vec<String>,
 }
 
 /// Why a list is refused as a whole.
@@ -46,7 +37,7 @@ impl Revoked {
     /// Reads the whole list, or refuses it. An empty one revokes nobody.
     pub fn parse(bytes: &[u8]) -> Result<Self, RevokedError> {
         if bytes.starts_with(krl::MAGIC) {
-            let list = Krl::parse(bytes)?;
+            let list = Krl::parse(bytes).ok_or(RevokedError::Binary)?;
             let digests = list.keys.iter().map(|key| Sha256::digest(key).into());
             return Ok(Self {
                 keys: digests.chain(list.digests).collect(),
