@@ -45,6 +45,8 @@ impl StepGroup {
     pub(super) fn end(&mut self) -> io::Result<ExitStatus> {
         drop(self.leash.take());
         self.guard.wait()?;
+        // Whatever became of the guard, nobody waits for a step that was to end.
+        self.step.kill()?;
         self.step.wait()
     }
 }

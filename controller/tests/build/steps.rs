@@ -40,6 +40,7 @@ fn is_running(app: &App) -> bool {
 #[test]
 fn a_step_beyond_its_time_is_stopped_with_all_that_it_started() {
     let app = endless("timeout = \"1s\"");
+    let begun = Instant::now();
     let output = app.build(&["--version", "1.0.0"]);
     let text = said(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
@@ -49,6 +50,7 @@ fn a_step_beyond_its_time_is_stopped_with_all_that_it_started() {
         "{text}"
     );
     wait_for("the step's child to end", || !is_running(&app));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     assert!(!app.dist("cortico-1.0.0.json").exists());
 }
 
@@ -66,4 +68,31 @@ fn a_killed_longshore_leaves_no_step_behind() {
     longshore.kill().unwrap();
     longshore.wait().unwrap();
     wait_for("the step's child to end", || !is_running(&app));
+}
+
+#[test]
+fn nothing_of_the_environment_is_recorded() {
+    let app = App::new();
+    let step = "test ${#TOKEN} -eq 14";
+    app.write("longshore.toml", &APP_FILE.replace("date > built-at", step));
+    app.commit("Use a secret");
+    let output = app
+        .longshore_command()
+        .args(["-v", "build", "--version", "1.0.0", "--key"])
+        .arg(app.key())
+        .env("TOKEN", "hunter2-secret")
+        .output()
+        .unwrap();
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.contains("$ test") && !text.contains("hunter2"),
+        "{text}"
+    );
+    let manifest = fs::read_to_string(app.dist("cortico-1.0.0.json")).unwrap();
+    assert!(!manifest.contains("hunter2"), "{manifest}");
+    for path in app.listing("cortico-1.0.0") {
+        let content = app.unpacked("cortico-1.0.0", &path);
+        assert!(!content.contains("hunter2"), "{path}");
+    }
 }
