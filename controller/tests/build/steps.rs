@@ -61,6 +61,8 @@ fn a_killed_longshore_leaves_no_step_behind() {
         .longshore_command()
         .args(["build", "--version", "1.0.0", "--key"])
         .arg(app.key())
+        // What a killed build leaves goes with the test.
+        .env("TMPDIR", app.home.path())
         .spawn()
         .unwrap();
     wait_for("the step", || app.path("began").exists());
