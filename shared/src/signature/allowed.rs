@@ -5,12 +5,11 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use thiserror::Error;
 
 use super::certificate::Certificate;
+use super::listed_key::ListedKey;
 use super::principals::list_matches;
 use super::revoked::Revoked;
 use super::validity::{Outside, Validity, parse_time};
@@ -25,6 +24,8 @@ pub(super) struct Line {
     pub(super) principals: String,
     options: Options,
     key: Vec<u8>,
+    /// Whether the key is of a kind that can sign here.
+    signs: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum AllowedSignersError {
     Empty,
     #[error("line {0} is not `principals [options] key-type key [comment]`")]
     Line(usize),
+    #[error("line {0} has a key that was cut off or spoiled, or is of a kind that is not known")]
+    Key(usize),
     #[error("line {line} has the option {option:?}, which is not understood")]
     Option { line: usize, option: String },
 }
@@ -53,7 +56,7 @@ pub(super) enum Lack<'a> {
     NotListed,
     /// It is listed for other namespaces.
     Namespace,
-    Outside(Outside),
+    Outside(Cow<'a, str>, Outside),
     /// It may sign, but none of its names is among those who are wanted.
     NotWanted(Cow<'a, str>),
 }
@@ -63,7 +66,7 @@ impl Lack<'_> {
         match self {
             Self::NotListed => 0,
             Self::Namespace => 1,
-            Self::Outside(_) => 2,
+            Self::Outside(..) => 2,
             Self::NotWanted(_) => 3,
         }
     }
@@ -74,7 +77,7 @@ impl AllowedSigners {
     pub fn parse(text: &str) -> Result<Self, AllowedSignersError> {
         let mut lines = Vec::new();
         for (at, line) in text.lines().enumerate() {
-            let line = line.trim();
+            let line = line.trim_matches(is_gap);
             if !line.is_empty() && !line.starts_with('#') {
                 lines.push(parse_line(at + 1, line)?);
             }
@@ -100,7 +103,7 @@ impl AllowedSigners {
             let lack = if !line.may(namespace) {
                 Lack::Namespace
             } else if let Some(outside) = line.options.validity.outside(now) {
-                Lack::Outside(outside)
+                Lack::Outside(Cow::Borrowed(&line.principals), outside)
             } else if !wanted(&line.principals) {
                 Lack::NotWanted(Cow::Borrowed(&line.principals))
             } else {
@@ -135,10 +138,10 @@ impl AllowedSigners {
             let outside = line.options.validity.outside(now);
             let lack = if !line.may(namespace) {
                 Lack::Namespace
-            } else if let Some(outside) = outside.or(certificate.validity.outside(now)) {
-                Lack::Outside(outside)
             } else if names.is_empty() {
                 Lack::NotListed
+            } else if let Some(outside) = outside.or(certificate.validity.outside(now)) {
+                Lack::Outside(Cow::Owned(names.join(",")), outside)
             } else if !names.iter().any(|name| wanted(name)) {
                 Lack::NotWanted(Cow::Owned(names.join(",")))
             } else {
@@ -153,7 +156,8 @@ impl AllowedSigners {
 
     /// Everyone who may sign in `namespace`, for a message.
     pub fn names(&self, namespace: &str) -> String {
-        let trusted = self.0.iter().filter(|line| line.may(namespace));
+        let trusted = self.0.iter();
+        let trusted = trusted.filter(|line| line.signs && line.may(namespace));
         let names: Vec<&str> = trusted.map(|line| line.principals.as_str()).collect();
         if names.is_empty() {
             "none".to_owned()
@@ -165,7 +169,8 @@ impl AllowedSigners {
     /// Whether there is anybody at all who may sign in `namespace` now.
     pub fn anyone_may(&self, namespace: &str, revoked: &Revoked, now: Timestamp) -> bool {
         self.0.iter().any(|line| {
-            line.may(namespace)
+            line.signs
+                && line.may(namespace)
                 && line.options.validity.outside(now).is_none()
                 && !revoked.holds(&line.key)
         })
@@ -181,6 +186,10 @@ impl Line {
 
 fn parse_line(line: usize, text: &str) -> Result<Line, AllowedSignersError> {
     let wrong = || AllowedSignersError::Line(line);
+    // OpenSSH would end the line at some of them, and a terminal obeys others.
+    if text.contains(|letter: char| letter.is_control() && letter != '\t') {
+        return Err(wrong());
+    }
     let (principals, rest) = word(text).ok_or_else(wrong)?;
     let (next, after) = word(rest).ok_or_else(wrong)?;
     let (options, kind, rest) = if is_key_type(next) {
@@ -191,16 +200,15 @@ fn parse_line(line: usize, text: &str) -> Result<Line, AllowedSignersError> {
         (options, kind, rest)
     };
     let (key, _comment) = word(rest).ok_or_else(wrong)?;
-    let key = BASE64_STANDARD.decode(key).map_err(|_| wrong())?;
-    let named = super::wire_format::Strings(&key).take();
-    if !is_key_type(kind) || named != Some(kind.as_bytes()) {
-        return Err(wrong());
-    }
+    let key = ListedKey::parse(kind, key)
+        .filter(|key| !key.certified)
+        .ok_or(AllowedSignersError::Key(line))?;
     let principals = unquoted(principals).ok_or_else(wrong)?.to_owned();
     Ok(Line {
         principals,
         options,
-        key,
+        key: key.plain,
+        signs: key.signs,
     })
 }
 
@@ -264,16 +272,21 @@ fn unquoted(word: &str) -> Option<&str> {
 
 /// The next word, in which quotes may hold spaces, and what follows it.
 fn word(text: &str) -> Option<(&str, &str)> {
-    let text = text.trim_start();
+    let text = text.trim_start_matches(is_gap);
     let mut quoted = false;
     let end = text
         .find(|c: char| {
             quoted ^= c == '"';
-            c.is_whitespace() && !quoted
+            is_gap(c) && !quoted
         })
         .unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end)?;
     (!word.is_empty() && !quoted).then_some((word, rest))
+}
+
+/// What parts words for OpenSSH; any other space is a letter of a name.
+fn is_gap(letter: char) -> bool {
+    matches!(letter, ' ' | '\t')
 }
 
 fn is_key_type(word: &str) -> bool {
@@ -282,6 +295,9 @@ fn is_key_type(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
 
     const KEY: &str =
@@ -329,11 +345,11 @@ mod tests {
         );
         assert_eq!(
             line(1_704_067_199, true),
-            Err(Lack::Outside(Outside::NotYet(after)))
+            Err(Lack::Outside("a@x,b@x".into(), Outside::NotYet(after)))
         );
         assert_eq!(
             line(1_704_153_601, true),
-            Err(Lack::Outside(Outside::Expired(before)))
+            Err(Lack::Outside("a@x,b@x".into(), Outside::Expired(before)))
         );
     }
 

@@ -19,10 +19,18 @@ pub enum SshSigError {
     KeyKind(String),
     #[error("its key cannot be read, or is none that its type allows")]
     Key,
-    #[error(
-        "its certificate cannot be read, was not signed by its authority, or is none for a user by name"
-    )]
+    #[error("its certificate cannot be read, or was not signed by its authority")]
     Certificate,
+    #[error("its certificate is one of a host, and people sign")]
+    NotOfUser,
+    #[error("its certificate has a critical option, and none is understood")]
+    CriticalOption,
+    #[error("its certificate names nobody, or somebody by a pattern or with letters of no name")]
+    CertificateNames,
+    #[error(
+        "the key that signed its certificate is of type {0:?}, and ed25519, ecdsa and their sk- kinds are read"
+    )]
+    AuthorityKind(String),
     #[error("its key and its signature are of different kinds or of wrong length")]
     Signature,
 }

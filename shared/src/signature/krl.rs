@@ -1,6 +1,7 @@
 //! Binary lists of revoked keys, as `ssh-keygen -k` writes them. What is not understood refuses the
 //! whole list.
 
+use super::listed_key::ListedKey;
 use super::wire_format::Strings;
 
 pub(super) const MAGIC: &[u8] = b"SSHKRL\n\0";
@@ -12,6 +13,9 @@ const SERIALS: u8 = 0x20;
 const SERIAL_RANGE: u8 = 0x21;
 const SERIAL_BITMAP: u8 = 0x22;
 const KEY_IDS: u8 = 0x23;
+
+/// What OpenSSH takes for a number at most, with a byte for the sign.
+const LONGEST_BITMAP: usize = 2048 + 1;
 
 /// What a list holds.
 #[derive(Debug, Default)]
@@ -76,8 +80,12 @@ impl Krl {
 }
 
 fn certificates(mut body: Strings<'_>) -> Option<RevokedCertificates> {
+    let authority = body.take()?;
+    if !authority.is_empty() {
+        ListedKey::of(authority.to_vec()).filter(|key| !key.certified)?;
+    }
     let mut revoked = RevokedCertificates {
-        authority: body.take()?.to_vec(),
+        authority: authority.to_vec(),
         ..RevokedCertificates::default()
     };
     let _reserved = body.take()?;
@@ -88,12 +96,12 @@ fn certificates(mut body: Strings<'_>) -> Option<RevokedCertificates> {
             SERIALS => {
                 while !section.is_done() {
                     let serial = section.take_long()?;
-                    revoked.serials.push((serial, serial));
+                    revoked.serials.push(range(serial, serial)?);
                 }
             }
             SERIAL_RANGE => {
                 let (from, to) = (section.take_long()?, section.take_long()?);
-                revoked.serials.push((from, to));
+                revoked.serials.push(range(from, to)?);
             }
             SERIAL_BITMAP => {
                 let (offset, bits) = (section.take_long()?, section.take()?);
@@ -114,13 +122,22 @@ fn certificates(mut body: Strings<'_>) -> Option<RevokedCertificates> {
     Some(revoked)
 }
 
-/// The lowest bit of the last byte stands for `offset`.
+/// 0 is what certificates without a serial number have, so it cannot be told from no number.
+fn range(from: u64, to: u64) -> Option<(u64, u64)> {
+    (0 < from && from <= to).then_some((from, to))
+}
+
+/// The lowest bit of the last byte stands for `offset`. The bits are written as a number, which is
+/// never a negative one.
 fn bitmap(offset: u64, bits: &[u8], serials: &mut Vec<(u64, u64)>) -> Option<()> {
+    if bits.len() > LONGEST_BITMAP || bits.first().is_some_and(|first| *first >= 0x80) {
+        return None;
+    }
     for (byte, at) in bits.iter().rev().zip(0_u64..) {
         for bit in 0..8 {
             if byte & (1 << bit) != 0 {
                 let serial = offset.checked_add(at * 8 + bit)?;
-                serials.push((serial, serial));
+                serials.push(range(serial, serial)?);
             }
         }
     }

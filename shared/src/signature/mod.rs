@@ -8,6 +8,7 @@ mod allowed;
 mod certificate;
 mod error;
 mod krl;
+mod listed_key;
 mod principals;
 mod public_key;
 mod revoked;
@@ -103,13 +104,19 @@ pub enum VerifyError {
         wanted: &'static str,
         trusted: String,
     },
-    #[error("the key {fingerprint} was to sign until {until} only")]
+    #[error(
+        "signed by {principals}, whose key {fingerprint} was to sign until {until} only (valid-before)"
+    )]
     Expired {
+        principals: String,
         fingerprint: String,
         until: Timestamp,
     },
-    #[error("the key {fingerprint} is to sign from {from} on only")]
+    #[error(
+        "signed by {principals}, whose key {fingerprint} is to sign from {from} on only (valid-after)"
+    )]
     NotYet {
+        principals: String,
         fingerprint: String,
         from: Timestamp,
     },
@@ -124,7 +131,7 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// Whether the signature is a good one, of somebody who has no right to make it.
+    /// Whether it is about who signed, and not about what was signed.
     pub fn is_about_rights(&self) -> bool {
         !matches!(
             self,
@@ -176,14 +183,19 @@ fn check(
     now: Timestamp,
 ) -> Result<Signer, VerifyError> {
     let sshsig = SshSig::parse(signature).map_err(VerifyError::Format)?;
+    let fingerprint = sshsig.fingerprint();
+    if trust.revoked.refuses(&sshsig) {
+        return Err(VerifyError::Revoked { fingerprint });
+    }
     if sshsig.namespace() != namespace {
         let found = sshsig.namespace().chars().take(80).collect();
         let wanted = namespace;
         return Err(VerifyError::Namespace { found, wanted });
     }
-    let fingerprint = sshsig.fingerprint();
-    if trust.revoked.refuses(&sshsig) {
-        return Err(VerifyError::Revoked { fingerprint });
+    // Before anything is said of rights: anybody can write a signature that names another's key, and
+    // what is said here goes into histories.
+    if !sshsig.fits(message) {
+        return Err(VerifyError::Mismatch { fingerprint });
     }
     let wanted = |principals: &str| {
         let named = |release_by: &[String]| {
@@ -201,9 +213,6 @@ fn check(
     };
     let principals =
         principals.map_err(|lack| lacking(lack, trust, namespace, rule, fingerprint.clone()))?;
-    if !sshsig.fits(message) {
-        return Err(VerifyError::Mismatch { fingerprint });
-    }
     Ok(Signer {
         principals,
         fingerprint,
@@ -235,7 +244,15 @@ fn lacking(
             wanted,
             trusted,
         },
-        (Lack::Outside(Outside::Expired(until)), _) => VerifyError::Expired { fingerprint, until },
-        (Lack::Outside(Outside::NotYet(from)), _) => VerifyError::NotYet { fingerprint, from },
+        (Lack::Outside(principals, Outside::Expired(until)), _) => VerifyError::Expired {
+            principals: principals.into_owned(),
+            fingerprint,
+            until,
+        },
+        (Lack::Outside(principals, Outside::NotYet(from)), _) => VerifyError::NotYet {
+            principals: principals.into_owned(),
+            fingerprint,
+            from,
+        },
     }
 }

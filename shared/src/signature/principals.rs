@@ -47,7 +47,10 @@ pub(super) fn may_act_as(principals: &str, wanted: &str) -> bool {
         return list_matches(principals, wanted);
     }
     let mut names = principals.split(',');
-    names.any(|name| name == wanted || (literal(name) && list_matches(wanted, name)))
+    names.any(|name| {
+        let stands = literal(name) && list_matches(principals, name);
+        name == wanted || (stands && list_matches(wanted, name))
+    })
 }
 
 #[cfg(test)]
@@ -85,5 +88,6 @@ mod tests {
         assert!(!may_act_as("*@x", "c*@x"));
         assert!(!may_act_as("dev@x", "ci@x"));
         assert!(!may_act_as("ci@x", "*,!ci@x"));
+        assert!(!may_act_as("ci@x,!ci@x", "*@x"));
     }
 }

@@ -1,13 +1,13 @@
 //! Keys that must not be trusted any more, whatever else says that they may.
 
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::krl::{self, Krl, RevokedCertificates};
+use super::listed_key::ListedKey;
 use super::sshsig::SshSig;
-use super::wire_format::Strings;
 
 const FINGERPRINT: &str = "SHA256:";
 
@@ -24,12 +24,12 @@ pub struct Revoked {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum RevokedError {
     #[error(
-        "it is a binary list of ssh-keygen -k, which this version does not read: list the keys, one a line"
+        "it is a binary list of ssh-keygen -k that was cut off or spoiled, or that holds what is not understood (SHA-1 digests, signatures, extensions): make it again from keys, sha256: digests, serial numbers and key ids, or list the keys, one a line"
     )]
     Binary,
     #[error("it is no text")]
     Text,
-    #[error("line {0} is neither a public key nor a fingerprint such as SHA256:…")]
+    #[error("line {0} is neither a whole public key nor a fingerprint such as SHA256:…")]
     Line(usize),
 }
 
@@ -78,7 +78,7 @@ impl Revoked {
             };
             self.holds(&certificate.authority) || self.certificates.iter().any(named)
         });
-        certified || self.holds(sshsig.key()) || self.holds(sshsig.plain_key())
+        certified || self.holds(sshsig.plain_key())
     }
 
     /// Why a kept release must not be trusted any more, going by its signature alone.
@@ -100,14 +100,15 @@ fn digest_of(line: &str) -> Option<[u8; 32]> {
         return BASE64_STANDARD_NO_PAD.decode(print).ok()?.try_into().ok();
     }
     let mut words = line.split_whitespace();
-    let (kind, key) = (words.next()?, words.next()?);
-    let key = BASE64_STANDARD.decode(key).ok()?;
-    let named = Strings(&key).take()?;
-    (named == kind.as_bytes()).then(|| Sha256::digest(&key).into())
+    // A certificate in the list stands for its key, with whichever certificate it signs next.
+    let key = ListedKey::parse(words.next()?, words.next()?)?;
+    Some(Sha256::digest(&key.plain).into())
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
 
     const KEY: &str =

@@ -13,7 +13,7 @@ const NAME: &str = "release@example.com";
 
 impl Keys {
     /// Has `ca` certify the public half of `key`.
-    fn certify(&self, ca: &str, key: &str, words: &[&str]) {
+    pub(crate) fn certify(&self, ca: &str, key: &str, words: &[&str]) {
         let made = Command::new("ssh-keygen")
             .arg("-q")
             .arg("-s")
@@ -26,7 +26,7 @@ impl Keys {
     }
 
     /// A binary list made of these lines, or of whole keys where a line names a file of one.
-    fn revoke(&self, ca: Option<&str>, lines: &str) -> Vec<u8> {
+    pub(crate) fn revoke(&self, ca: Option<&str>, lines: &str) -> Vec<u8> {
         let (list, spec) = (self.path("krl"), self.path("spec"));
         std::fs::write(&spec, lines).unwrap();
         let mut stock = Command::new("ssh-keygen");
@@ -38,7 +38,7 @@ impl Keys {
         std::fs::read(&list).unwrap()
     }
 
-    fn stock_revokes(&self, allowed: &str, signature: &str) -> bool {
+    pub(crate) fn stock_revokes(&self, allowed: &str, signature: &str) -> bool {
         !self.stock_accepts_but(allowed, NAME, MESSAGE, signature, Some(&self.path("krl")))
     }
 }

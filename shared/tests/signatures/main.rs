@@ -13,6 +13,7 @@ mod format;
 mod kinds;
 mod lists;
 mod ssh_keygen;
+mod strictness;
 
 use jiff::Timestamp;
 use longshore_shared::signature::{
