@@ -122,7 +122,7 @@ fn certificates(mut body: Strings<'_>) -> Option<RevokedCertificates> {
     Some(revoked)
 }
 
-/// 0 is what certificates without a serial number have, so it cannot be told from no number.
+/// 0 is what certificates without a serial number have, and is never among them.
 fn range(from: u64, to: u64) -> Option<(u64, u64)> {
     (0 < from && from <= to).then_some((from, to))
 }

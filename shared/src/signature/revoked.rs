@@ -72,9 +72,8 @@ impl Revoked {
                     revoked.authority.is_empty() || revoked.authority == certificate.authority;
                 let serial = certificate.serial;
                 let numbered = |(from, to): &(u64, u64)| (*from..=*to).contains(&serial);
-                // 0 is what certificates without a serial number have.
                 its && (revoked.key_ids.contains(&certificate.key_id)
-                    || (serial != 0 && revoked.serials.iter().any(numbered)))
+                    || revoked.serials.iter().any(numbered))
             };
             self.holds(&certificate.authority) || self.certificates.iter().any(named)
         });

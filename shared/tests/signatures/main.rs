@@ -12,8 +12,11 @@ mod certificates;
 mod format;
 mod kinds;
 mod lists;
+mod made_certificates;
+mod spoiled;
 mod ssh_keygen;
 mod strictness;
+mod token;
 
 use jiff::Timestamp;
 use longshore_shared::signature::{

@@ -1,5 +1,6 @@
 //! Stock OpenSSH: it makes the keys, signs, and says what it thinks of signatures.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -84,6 +85,43 @@ impl Keys {
         signature: &str,
         revoked: Option<&Path>,
     ) -> bool {
+        let words = revoked.iter().flat_map(|list| [Path::new("-r"), list]);
+        self.stock_verify(
+            allowed,
+            name,
+            message,
+            signature,
+            words.map(Path::as_os_str),
+        )
+    }
+
+    /// The same at a time such as `20240102030405`.
+    pub(crate) fn stock_accepts_at(
+        &self,
+        allowed: &str,
+        name: &str,
+        message: &[u8],
+        signature: &str,
+        time: &str,
+    ) -> bool {
+        let time = format!("verify-time={time}Z");
+        self.stock_verify(
+            allowed,
+            name,
+            message,
+            signature,
+            ["-O", &time].map(OsStr::new),
+        )
+    }
+
+    fn stock_verify<'a>(
+        &self,
+        allowed: &str,
+        name: &str,
+        message: &[u8],
+        signature: &str,
+        words: impl IntoIterator<Item = &'a OsStr>,
+    ) -> bool {
         let (list, sig) = (self.path("allowed"), self.path("to-check.sig"));
         std::fs::write(&list, allowed).unwrap();
         std::fs::write(&sig, signature).unwrap();
@@ -93,7 +131,7 @@ impl Keys {
             .arg(&list)
             .arg("-s")
             .arg(&sig)
-            .args(revoked.iter().flat_map(|list| [Path::new("-r"), list]))
+            .args(words)
             .env("TZ", "UTC")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

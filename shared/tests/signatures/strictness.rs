@@ -147,8 +147,16 @@ fn a_key_that_was_cut_or_spoiled_refuses_the_list() {
             assert!(AllowedSigners::parse(&allowed).is_err(), "{name} {end}");
             assert!(Revoked::parse(revoked.as_bytes()).is_err(), "{name} {end}");
         }
-        let (allowed, _) = lines(&[&whole[..], b"x"].concat());
+        let (allowed, revoked) = lines(&[&whole[..], b"x"].concat());
         assert!(AllowedSigners::parse(&allowed).is_err(), "{name}");
+        assert!(Revoked::parse(revoked.as_bytes()).is_err(), "{name}");
+        if name.starts_with("id") {
+            let id = BASE64_STANDARD.decode(keys.public("id").split(' ').nth(1).unwrap());
+            let point = &id.unwrap()[19..];
+            let at = whole.windows(32).position(|part| part == point).unwrap();
+            let (_, revoked) = lines(&[&whole[..at], &[0; 32], &whole[at + 32..]].concat());
+            assert!(Revoked::parse(revoked.as_bytes()).is_err(), "{name}");
+        }
     }
 }
 
