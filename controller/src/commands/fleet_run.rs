@@ -10,7 +10,7 @@ use crate::exit_code::Exit;
 use crate::inventory::Environment;
 use crate::plan::Plan;
 use crate::report::RunReport;
-use crate::rollout::{Goal, Interrupts, Job, roll_out};
+use crate::rollout::{Goal, Interrupts, Job, RunEnd, roll_out};
 
 /// How often it is looked whether the run has been silent for too long.
 const TICK: Duration = Duration::from_secs(5);
@@ -36,32 +36,40 @@ pub(super) async fn run(
         reach: reach.clone(),
         interrupts: interrupts.clone(),
     };
-    let beside = tokio::spawn(beside(report.clone(), interrupts.clone()));
-    let end = tokio::select! {
-        end = roll_out(job(goal.clone())) => end,
-        () = interrupts.insisted() => {
-            beside.abort();
-            return Err(left_at_once(environment));
-        }
-    };
-    beside.abort();
-    // A release whose key was revoked may be all that there is to go back to: for a person to say.
-    let revoked = end.hosts.iter().any(|host| host.revoked);
-    if end.exit == Exit::Refused
-        && revoked
-        && let Goal::Back { to, .. } = goal
-        && context.ui.confirm(EVEN_REVOKED)
-    {
-        let goal = Goal::Back {
-            to,
-            even_revoked: true,
+    let mut goal = goal;
+    loop {
+        let beside = tokio::spawn(beside(report.clone(), interrupts.clone()));
+        let end = tokio::select! {
+            end = roll_out(job(goal.clone())) => end,
+            () = interrupts.insisted() => {
+                beside.abort();
+                return Err(left_at_once(environment));
+            }
         };
-        let end = roll_out(job(goal)).await;
-        report.end(&end);
-        return Ok(end.exit);
+        beside.abort();
+        match overruled(&end, &goal, context).filter(|_| !interrupts.is_asked()) {
+            Some(again) => goal = again,
+            None => {
+                report.end(&end);
+                return Ok(end.exit);
+            }
+        }
     }
-    report.end(&end);
-    Ok(end.exit)
+}
+
+/// A release whose key was revoked may be all that there is to go back to: for a person to say.
+fn overruled(end: &RunEnd, goal: &Goal, context: &Context) -> Option<Goal> {
+    let revoked = end.exit == Exit::Refused && end.hosts.iter().any(|host| host.revoked);
+    match goal {
+        Goal::Back {
+            to,
+            even_revoked: false,
+        } if revoked && context.ui.confirm(EVEN_REVOKED) => Some(Goal::Back {
+            to: to.clone(),
+            even_revoked: true,
+        }),
+        _ => None,
+    }
 }
 
 /// Breaks silences, and says once that an interrupt was heard.

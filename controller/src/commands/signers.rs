@@ -175,11 +175,23 @@ async fn ask(reach: &Reach, host: &Host) -> Result<(HostLink, Standing), HostFai
             Ok((link, standing))
         }
         Reply::Refused { problems } => Err(HostFailure::of_problems(&problems)),
-        _ => Err(HostFailure {
-            what: "the agent gave an answer that does not fit the order".to_owned(),
-            ..HostFailure::default()
-        }),
+        _ => Err(unfitting()),
     }
+}
+
+fn unfitting() -> HostFailure {
+    HostFailure {
+        what: "the agent gave an answer that does not fit the order".to_owned(),
+        ..HostFailure::default()
+    }
+}
+
+/// A host that was lost on the way has the signers, or has what it had: never half of them.
+fn or_not(mut failure: HostFailure) -> HostFailure {
+    failure.hints.push(
+        "It trusts the new signers or those of before, whole: push again to see which.".to_owned(),
+    );
+    failure
 }
 
 /// Nothing is sent: says good-bye.
@@ -217,8 +229,8 @@ async fn push(asked: Vec<Asked>, signed: &SignedTrust, context: &Context) -> Vec
                     Err(("refused", HostFailure::of_problems(&problems)))
                 }
                 Ok(Reply::Failed(failed)) => Err(("failed", HostFailure::of_failed(failed))),
-                Ok(_) => Err(("failed", HostFailure::default())),
-                Err(error) => Err(("failed", error.failure())),
+                Ok(_) => Err(("failed", or_not(unfitting()))),
+                Err(error) => Err(("failed", or_not(error.failure()))),
             };
             (asked.host, outcome)
         }
