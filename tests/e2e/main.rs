@@ -11,6 +11,7 @@ mod first_steps;
 mod hostile_steps;
 mod hosts;
 mod killed_agent;
+mod large;
 mod load;
 mod outages;
 mod power_cut;
@@ -43,6 +44,7 @@ const STORIES: &[&[Story]] = &[
     agent::STORIES,
     dist::STORIES,
     first_steps::STORIES,
+    large::STORIES,
 ];
 
 fn main() -> ExitCode {

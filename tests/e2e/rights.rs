@@ -24,6 +24,10 @@ pub(crate) const STORIES: &[Story] = &[
         tell: revoked,
     },
     Story {
+        name: "rights::expired_keys_sign_nothing_more_whatever_the_clock_says",
+        tell: expired,
+    },
+    Story {
         name: "rights::a_host_that_lags_is_brought_up_to_the_others",
         tell: synced,
     },
@@ -229,6 +233,39 @@ fn revoked() -> Told {
     ended(&controller.run(&words)?, 0);
     let status = controller.run(&["status", ENVIRONMENT])?;
     assert_eq!(live(&status, "tiny"), ["1.0.0"], "{}", status.all());
+    Ok(())
+}
+
+fn expired() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let repository = lease.repository(TINY)?;
+    let controller = lease.controller(TINY);
+    let public = fs_err::read_to_string(format!("{}.pub", lease.signing_key()))?;
+    let until = |day: &str| {
+        let line = format!(
+            "release@example.com valid-before=\"{day}\" {}",
+            public.trim()
+        );
+        host.sh(&format!("echo '{line}' > /etc/longshore/allowed_signers"))
+    };
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    let third = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
+    until("20990101")?;
+    ended(&lease.deploy(TINY, &first)?, 0);
+    ended(&lease.deploy(TINY, &second)?, 0);
+    until("20200101")?;
+    says(&lease.deploy(TINY, &third)?, 4, &["was to sign until 20"]);
+    host.sh("test ! -e /srv/longshore/tiny/releases/1.2.0")?;
+    // What was found good may still be gone back to.
+    ended(&controller.run(&["rollback", ENVIRONMENT])?, 0);
+
+    // A clock that fell back to before the end of a key: something later was signed already.
+    until("20990101")?;
+    host.sh("sqlite3 /var/lib/longshore/ledger.db \
+         \"UPDATE releases SET signed = 4102444800000 WHERE version = '1.1.0'\"")?;
+    says(&lease.deploy(TINY, &third)?, 4, &["was to sign until 2099"]);
     Ok(())
 }
 

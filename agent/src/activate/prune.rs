@@ -178,6 +178,7 @@ mod tests {
             commit: String::new(),
             bytes: 0,
             staged: Timestamp::now(),
+            signed: Timestamp::UNIX_EPOCH,
             verdict,
         }
     }

@@ -76,7 +76,7 @@ pub(crate) struct Wanted<'a> {
 /// was decided when it was staged may be another thing today.
 pub(crate) fn may_serve(agent: &Agent, host: &Host, wanted: Wanted<'_>) -> Result<(), Trouble> {
     let layout = AppLayout::new(wanted.app);
-    let trust = HostTrust::load(&host.environment)?;
+    let trust = HostTrust::load(&agent.ledger, &host.environment)?;
     if trust.forward_only {
         let (to, why) = (wanted.version, wanted.why);
         direction::check(agent, &host.environment, &layout, to, why)?;

@@ -54,6 +54,7 @@ mod tests {
             commit: String::new(),
             bytes: 0,
             staged: Timestamp::now(),
+            signed: Timestamp::UNIX_EPOCH,
             verdict,
         }
     }

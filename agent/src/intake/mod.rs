@@ -15,6 +15,7 @@ mod shared;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::name::AppName;
@@ -200,6 +201,7 @@ impl Intake {
             self.write_own_files(folder, text, &layers)
                 .and_then(|()| keep(folder, &self.layout.release(self.version())))
                 .map_err(|error| Trouble::because(&error, MEND_DISK))?;
+            let now = Timestamp::now();
             agent.ledger.add_release(
                 self.app(),
                 &ReleaseRow {
@@ -208,7 +210,8 @@ impl Intake {
                     signer: self.release.signer().principals.clone(),
                     commit: manifest.commit.clone(),
                     bytes: manifest.tree.bytes,
-                    staged: jiff::Timestamp::now(),
+                    staged: now,
+                    signed: manifest.time.min(now),
                     verdict: Verdict::Staged,
                 },
             )?;

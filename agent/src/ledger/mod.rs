@@ -17,9 +17,12 @@ use thiserror::Error;
 pub(crate) use operations::{NewOperation, OperationRow, Refusal};
 pub(crate) use releases::{ReleaseRow, Verdict, Warm};
 
-const SCHEMA: &str = include_str!("schema.sql");
-/// Raised with every change of the schema.
-const SCHEMA_VERSION: i64 = 1;
+/// What each schema adds to the one before it. One that was released is never edited.
+const SCHEMAS: [&str; 2] = [
+    include_str!("schema.sql"),
+    "ALTER TABLE releases ADD COLUMN signed INTEGER NOT NULL DEFAULT 0;",
+];
+const SCHEMA_VERSION: usize = SCHEMAS.len();
 
 /// The open ledger.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ pub(crate) enum LedgerError {
     #[error(
         "the ledger was written by a newer agent (its schema is {0}, and this agent knows {SCHEMA_VERSION}): install that agent again"
     )]
-    Newer(i64),
+    Newer(u32),
     #[error("the ledger cannot be read or written")]
     Use(#[from] rusqlite::Error),
 }
@@ -54,13 +57,13 @@ impl Ledger {
         connection.pragma_update(None, "foreign_keys", true)?;
         // The agent is small at rest, and so is what it asks of its ledger.
         connection.pragma_update(None, "cache_size", -256)?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if found > SCHEMA_VERSION {
-            return Err(LedgerError::Newer(found));
-        }
-        if found < SCHEMA_VERSION {
+        let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let missing = SCHEMAS.get(found as usize..);
+        let missing = missing.ok_or(LedgerError::Newer(found))?;
+        if !missing.is_empty() {
+            let missing = missing.join("\n");
             connection.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                "BEGIN IMMEDIATE; {missing} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             ))?;
         }
         Ok(Self {
@@ -107,4 +110,30 @@ fn version_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<
 fn app_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<AppName>> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| typed(&text)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_of_an_earlier_agent_is_taken_over_and_one_of_a_later_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(SCHEMAS[0]).unwrap();
+        old.execute_batch(
+            "INSERT INTO releases VALUES ('a', '1.0.0', '', 's', 'c', 1, 2, 'good');
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+        let ledger = Ledger::open(&path).unwrap();
+        assert_eq!(ledger.signed_until().unwrap(), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            Ledger::open(&path).unwrap().signed_until().unwrap(),
+            Timestamp::UNIX_EPOCH
+        );
+        old.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(Ledger::open(&path), Err(LedgerError::Newer(_))));
+    }
 }

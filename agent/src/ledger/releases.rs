@@ -48,6 +48,8 @@ pub(crate) struct ReleaseRow {
     pub(crate) commit: String,
     pub(crate) bytes: u64,
     pub(crate) staged: Timestamp,
+    /// The time that its signed manifest tells, though never one that had not come yet.
+    pub(crate) signed: Timestamp,
     pub(crate) verdict: Verdict,
 }
 
@@ -61,8 +63,8 @@ pub(crate) struct Warm {
 impl Ledger {
     pub(crate) fn add_release(&self, app: &AppName, release: &ReleaseRow) -> Result<()> {
         self.lock().execute(
-            "INSERT OR REPLACE INTO releases (app, version, manifest, signer, git, bytes, staged, verdict)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT OR REPLACE INTO releases (app, version, manifest, signer, git, bytes, staged, verdict, signed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 app.as_str(),
                 release.version.to_string(),
@@ -72,6 +74,7 @@ impl Ledger {
                 i64::try_from(release.bytes).unwrap_or(i64::MAX),
                 release.staged.as_millisecond(),
                 release.verdict.word(),
+                release.signed.as_millisecond(),
             ],
         )?;
         Ok(())
@@ -89,7 +92,7 @@ impl Ledger {
     pub(crate) fn releases(&self, app: &AppName) -> Result<Vec<ReleaseRow>> {
         let connection = self.lock();
         let mut query = connection.prepare(
-            "SELECT version, manifest, signer, git, bytes, staged, verdict FROM releases
+            "SELECT version, manifest, signer, git, bytes, staged, verdict, signed FROM releases
              WHERE app = ?1 ORDER BY staged DESC, rowid DESC",
         )?;
         let rows = query.query_map(params![app.as_str()], |row| {
@@ -107,9 +110,17 @@ impl Ledger {
                 bytes: row.get::<_, i64>(4)?.unsigned_abs(),
                 staged: time(row.get(5)?),
                 verdict: Verdict::named(&row.get::<_, String>(6)?),
+                signed: time(row.get(7)?),
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The latest time that was signed by somebody whom this host trusted: it is not earlier now,
+    /// whatever the clock says. The release that serves is never removed, so this never falls far.
+    pub(crate) fn signed_until(&self) -> Result<Timestamp> {
+        let query = "SELECT ifnull(max(signed), 0) FROM releases";
+        Ok(time(self.lock().query_row(query, [], |row| row.get(0))?))
     }
 
     pub(crate) fn release(&self, app: &AppName, version: &Version) -> Result<Option<ReleaseRow>> {
@@ -245,6 +256,7 @@ mod tests {
             commit: "a".repeat(40),
             bytes: 1,
             staged: Timestamp::now(),
+            signed: Timestamp::from_second(1_700_000_000).unwrap(),
             verdict: Verdict::Staged,
         }
     }
@@ -256,6 +268,8 @@ mod tests {
         ledger.serve(&app(), &version, Slot::Blue).unwrap();
         ledger.serve(&app(), &version, Slot::Blue).unwrap();
         assert_eq!(ledger.servings(&app()).unwrap().len(), 1);
+        let signed = ledger.signed_until().unwrap();
+        assert_eq!(signed.as_second(), 1_700_000_000);
         assert_eq!(
             ledger.release(&app(), &version).unwrap().unwrap().verdict,
             Verdict::Good

@@ -181,7 +181,7 @@ impl<'a> Session<'a> {
 
     fn set_trust(&self, signed: &SignedTrust) -> Result<Reply, Trouble> {
         let host = self.allowed(Right::Deploy)?;
-        let changed = trust::change(&host, signed)?;
+        let changed = trust::change(&self.agent.ledger, &host, signed)?;
         let (serial, signer) = (changed.serial, &changed.signer);
         if !matches!(
             changed.reply,

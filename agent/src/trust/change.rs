@@ -8,6 +8,7 @@ use longshore_shared::wire::latest::{Reply, SignedTrust};
 
 use super::{HostTrust, store};
 use crate::host::Host;
+use crate::ledger::Ledger;
 use crate::operation::{Trouble, chain};
 
 const MEND: &str =
@@ -22,9 +23,12 @@ pub(crate) struct Changed {
 }
 
 /// Installs a trust file, or refuses it.
-pub(crate) fn change(host: &Host, signed: &SignedTrust) -> Result<Changed, Trouble> {
-    let now = Timestamp::now();
-    let trust = HostTrust::load(&host.environment)?.trust;
+pub(crate) fn change(
+    ledger: &Ledger,
+    host: &Host,
+    signed: &SignedTrust,
+) -> Result<Changed, Trouble> {
+    let HostTrust { trust, now, .. } = HostTrust::load(ledger, &host.environment)?;
     let installed = store::installed().map_err(|error| refused(&error))?;
     let change = Change::check(host, &trust, installed.as_ref(), signed, now)?;
     if !change.unchanged {

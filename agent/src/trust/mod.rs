@@ -25,6 +25,7 @@ use crate::activate::direction;
 use crate::agent::Agent;
 use crate::host::Host;
 use crate::layout::{ALLOWED_SIGNERS, AppLayout, RELEASE_POLICY, REVOKED_SIGNERS, ReleaseFiles};
+use crate::ledger::Ledger;
 use crate::operation::{Trouble, chain};
 use crate::trusted_file::{self, TrustedFileError};
 
@@ -51,6 +52,8 @@ pub(crate) struct Policy {
 pub(crate) struct HostTrust {
     environment: EnvironmentName,
     trust: Trust,
+    /// What keys and certificates expire by: a clock that fell back revives none.
+    now: Timestamp,
     pub(crate) forward_only: bool,
 }
 
@@ -67,11 +70,12 @@ pub(crate) enum TrustError {
 
 impl HostTrust {
     /// Reads what stands now, or nothing is accepted.
-    pub(crate) fn load(environment: &EnvironmentName) -> Result<Self, Trouble> {
-        Self::read(environment).map_err(|error| Trouble::refused(chain(&error), MEND))
+    pub(crate) fn load(ledger: &Ledger, environment: &EnvironmentName) -> Result<Self, Trouble> {
+        let now = Timestamp::now().max(ledger.signed_until()?);
+        Self::read(environment, now).map_err(|error| Trouble::refused(chain(&error), MEND))
     }
 
-    fn read(environment: &EnvironmentName) -> Result<Self, TrustError> {
+    fn read(environment: &EnvironmentName, now: Timestamp) -> Result<Self, TrustError> {
         let all_expected = installed()?.is_some();
         let optional = |missing: &TrustedFileError| missing.is_missing() && !all_expected;
         let allowed = trusted_file::read_text(Path::new(ALLOWED_SIGNERS))?;
@@ -94,19 +98,19 @@ impl HostTrust {
                 revoked,
                 release_by: policy.release_by,
             },
+            now,
             forward_only: policy.forward_only,
         })
     }
 
     /// Checks who signed a release, and that they may release here.
     fn accept(&self, manifest: &[u8], signature: &str) -> Result<Verified<Manifest>, Trouble> {
-        let now = Timestamp::now();
         verify_manifest(
             &self.trust,
             Some(&self.environment),
             manifest,
             signature,
-            now,
+            self.now,
         )
         .map_err(|error| Trouble::refused(not_accepted(&error), next(&error)))
     }
@@ -141,7 +145,7 @@ pub(crate) fn accept(
     app: &AppName,
     release: &SignedManifest,
 ) -> Result<Verified<Manifest>, Trouble> {
-    let trust = HostTrust::load(&host.environment)?;
+    let trust = HostTrust::load(&agent.ledger, &host.environment)?;
     let verified = trust.accept(release.manifest.as_bytes(), &release.signature)?;
     let manifest = verified.value();
     if manifest.app != *app {
@@ -178,7 +182,9 @@ fn not_accepted(error: &VerifyError) -> String {
 }
 
 fn next(error: &VerifyError) -> String {
-    let what = if error.is_about_rights() {
+    let what = if matches!(error, VerifyError::Future { .. }) {
+        "set the clock right that is wrong: this host's, or that of the machine where the commit was made (then commit and build again)"
+    } else if error.is_about_rights() {
         "have it built and signed by somebody who may release here, or change who may with `longshore signers push`"
     } else {
         "build it again with `longshore build`; nothing of it was kept"

@@ -177,9 +177,13 @@ fn of_open(error: &OpenError) -> (ErrorKind, Vec<String>) {
             ErrorKind::Usage,
             one("Releases lie in dist/ of the app's repository. Build one: longshore build"),
         ),
+        OpenError::Part(_) => (
+            ErrorKind::Refused,
+            one("The .tar.gz, the .json and the .json.sig of a release belong side by side."),
+        ),
         OpenError::Read { .. } => (
             ErrorKind::Configuration,
-            one("The .tar.gz, the .json and the .json.sig of a release belong side by side."),
+            one("See that it is a file that you may read."),
         ),
         OpenError::Manifest { .. }
         | OpenError::Signature { .. }

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::inventory::Environment;
-use crate::release::SignedRelease;
+use crate::release::{Bill, SignedRelease};
 use crate::report::{bytes, result_line};
 use crate::terminal_text::one_line;
 use crate::trust;
@@ -66,6 +66,7 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CommandE
             .caused_by(error)
             .hint("Nothing of it may be trusted until somebody with the right to has signed it.")
     })?;
+    let bill = release.check_bill()?;
     let opened = release.clone().open()?;
     say(
         verified.value(),
@@ -78,6 +79,9 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CommandE
         "  content  {} packed, {entries} entries: the tarball and each file are as signed",
         bytes(verified.value().tarball.size),
     ));
+    if let Some(words) = bill_words(bill) {
+        context.ui.answer(words);
+    }
     let manifest = verified.value();
     let rest = Rest {
         app: &manifest.app,
@@ -89,6 +93,7 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Result<Exit, CommandE
         fingerprint: &verified.signer().fingerprint,
         environment: environment.as_ref(),
         entries,
+        sbom: bill == Bill::Fits,
     };
     context.ui.machine(&result_line("verify", Exit::Done, rest));
     Ok(Exit::Done)
@@ -119,6 +124,14 @@ fn say(
         Some(environment) => format!("  rights   they may release to {environment}"),
         None => "  rights   not asked: name an environment with --for".to_owned(),
     });
+}
+
+fn bill_words(bill: Bill) -> Option<&'static str> {
+    match bill {
+        Bill::NotMade => None,
+        Bill::NotHere => Some("  sbom     signed, but not beside the release: not looked at"),
+        Bill::Fits => Some("  sbom     as signed"),
+    }
 }
 
 /// The rules to go by: files that were named, else those of the inventory.
@@ -177,4 +190,6 @@ struct Rest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     environment: Option<&'a EnvironmentName>,
     entries: usize,
+    /// Whether a software bill of materials was checked.
+    sbom: bool,
 }

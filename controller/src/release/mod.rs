@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use longshore_shared::digest::Sha256Digest;
+use longshore_shared::digest::{Digesting, Sha256Digest};
 use longshore_shared::manifest::{LARGEST_MANIFEST, Manifest, ManifestError};
 use longshore_shared::signature::{RELEASE_NAMESPACE, SshSig, SshSigError};
 use longshore_shared::tree::Tree;
@@ -42,6 +42,8 @@ pub enum OpenError {
         path: PathBuf,
         meant: Option<PathBuf>,
     },
+    #[error("{} is not there, and the release is not whole without it", .0.display())]
+    Part(PathBuf),
     #[error("cannot read {}", path.display())]
     Read {
         path: PathBuf,
@@ -97,10 +99,7 @@ impl SignedRelease {
     pub fn read(path: &Path) -> Result<Self, OpenError> {
         let files = ReleaseFiles::of(path).ok_or_else(|| OpenError::Name(path.to_owned()))?;
         let read = |path: &Path, most| {
-            files::read_bounded(path, most).map_err(|source| OpenError::Read {
-                path: path.to_owned(),
-                source,
-            })
+            files::read_bounded(path, most).map_err(|source| unread(path, source))
         };
         if !files.manifest.exists() && !files.tarball.exists() {
             return Err(OpenError::Missing {
@@ -115,10 +114,7 @@ impl SignedRelease {
         })?;
         let signature = read(&files.signature, LONGEST_SIGNATURE)?;
         let (signed, fingerprint) = check_signature(&files, text, signature)?;
-        std::fs::File::open(&files.tarball).map_err(|source| OpenError::Read {
-            path: files.tarball.clone(),
-            source,
-        })?;
+        std::fs::File::open(&files.tarball).map_err(|source| unread(&files.tarball, source))?;
         Ok(Self {
             files,
             manifest,
@@ -158,6 +154,27 @@ impl SignedRelease {
         })
     }
 
+    /// Compares the software bill of materials with the signed one. It is for people alone, so a
+    /// release is whole without it.
+    pub fn check_bill(&self) -> Result<Bill, OpenError> {
+        let Some(signed) = &self.manifest.sbom else {
+            return Ok(Bill::NotMade);
+        };
+        let path = &self.files.sbom;
+        let file = match std::fs::File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Bill::NotHere),
+            opened => opened.map_err(|source| unread(path, source))?,
+        };
+        let mut read = Digesting::new(io::Read::take(file, signed.size.saturating_add(1)));
+        io::copy(&mut read, &mut io::sink()).map_err(|source| unread(path, source))?;
+        let (size, digest, _) = read.finish();
+        if (size, digest) == (signed.size, signed.sha256) {
+            Ok(Bill::Fits)
+        } else {
+            Err(OpenError::Mismatch { path: path.clone() })
+        }
+    }
+
     /// What was signed.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -177,6 +194,17 @@ impl SignedRelease {
     pub fn files(&self) -> &ReleaseFiles {
         &self.files
     }
+}
+
+/// What there is of a software bill of materials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bill {
+    /// The release names none.
+    NotMade,
+    /// It names one that does not lie beside it.
+    NotHere,
+    /// The one that was signed.
+    Fits,
 }
 
 /// A checked release. Share it in an [`Arc`]; its methods block, so call them where that is fine.
@@ -216,6 +244,14 @@ impl Release {
     /// entry and how many, in rising order without overlap.
     pub fn contents_zst(&self, wanted: &[(u64, u64)]) -> Result<Contents, ContentsError> {
         self.store.zst(wanted)
+    }
+}
+
+fn unread(path: &Path, source: io::Error) -> OpenError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => OpenError::Part(path),
+        _ => OpenError::Read { path, source },
     }
 }
 

@@ -452,7 +452,7 @@ fn what_was_tampered_with_after_signing() {
         Err(OpenError::Signature { .. })
     ));
     fs::remove_file(app.dist("cortico-1.0.0.json.sig")).unwrap();
-    assert!(matches!(Release::open(&path), Err(OpenError::Read { .. })));
+    assert!(matches!(Release::open(&path), Err(OpenError::Part(_))));
 }
 
 #[test]

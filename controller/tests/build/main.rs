@@ -23,4 +23,5 @@ mod reproducible;
 mod round_trip;
 mod selection;
 mod steps;
+mod verify;
 mod versions;

@@ -21,7 +21,7 @@ pub use error::SshSigError;
 pub use revoked::{Revoked, RevokedError};
 pub use sshsig::{SshSig, armor, signed_data};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use crate::manifest::{Manifest, ManifestError};
@@ -33,6 +33,9 @@ use validity::Outside;
 pub const RELEASE_NAMESPACE: &str = "longshore-release";
 /// What the signature of a [`crate::trust_file::TrustFile`] is made for.
 pub const SIGNERS_NAMESPACE: &str = "longshore-signers";
+
+/// How far the clock of the machine where a commit was made may be ahead.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(24);
 
 /// A value whose signature was checked.
 #[derive(Debug, Clone)]
@@ -126,6 +129,8 @@ pub enum VerifyError {
         environment: String,
         allowed: String,
     },
+    #[error("the commit is of {made}, and it is {now}")]
+    Future { made: Timestamp, now: Timestamp },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
 }
@@ -135,7 +140,11 @@ impl VerifyError {
     pub fn is_about_rights(&self) -> bool {
         !matches!(
             self,
-            Self::Format(_) | Self::Namespace { .. } | Self::Mismatch { .. } | Self::Manifest(_)
+            Self::Format(_)
+                | Self::Namespace { .. }
+                | Self::Mismatch { .. }
+                | Self::Future { .. }
+                | Self::Manifest(_)
         )
     }
 }
@@ -163,8 +172,13 @@ pub fn verify_manifest(
 ) -> Result<Verified<Manifest>, VerifyError> {
     let rule = environment.zip(trust.release_by.as_deref());
     let signer = check(trust, RELEASE_NAMESPACE, rule, manifest, signature, now)?;
+    let value = Manifest::parse(manifest)?;
+    if value.time.duration_since(now) > CLOCKS_DIFFER {
+        let made = value.time;
+        return Err(VerifyError::Future { made, now });
+    }
     Ok(Verified {
-        value: Manifest::parse(manifest)?,
+        value,
         signer,
         exact: manifest.to_vec(),
         signature: signature.to_owned(),
