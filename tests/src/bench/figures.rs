@@ -91,16 +91,32 @@ pub(super) struct Gap {
     pub(super) failed: u64,
 }
 
+/// A release of the whole payload, built once.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Build {
+    pub(super) run: usize,
+    /// Wall seconds of `longshore build`.
+    pub(super) longshore: f64,
+    /// Wall seconds of `git archive | gzip`.
+    pub(super) git_archive: f64,
+}
+
 /// All of it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Figures {
     pub(super) samples: Vec<Sample>,
     pub(super) gaps: Vec<Gap>,
+    pub(super) builds: Vec<Build>,
     /// Seconds of a cold `ssh HOST true`.
     pub(super) cold_ssh: Vec<f64>,
 }
 
 impl Figures {
+    /// The median of one figure of the builds.
+    pub(super) fn build(&self, figure: impl Fn(&Build) -> f64) -> Option<f64> {
+        median(self.builds.iter().map(figure).collect())
+    }
+
     /// The median of one figure of one task.
     pub(super) fn median(
         &self,

@@ -43,6 +43,11 @@ impl Cables {
         )
     }
 
+    /// Of a command that talks to no host.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Bytes to the hosts and from them, since the cables were made. The machine's end of a cable
     /// sends what its host receives.
     fn bytes(&self) -> Result<(u64, u64), Error> {
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_processor_time_of_a_child_is_seen_and_a_failure_told() {
-        let none = Cables(Vec::new());
+        let none = Cables::none();
         let mut busy = Command::new("sh");
         busy.args([
             "-c",

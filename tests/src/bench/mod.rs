@@ -4,6 +4,7 @@
 //! more. Therefore the tools take turns task by task, and medians of all repetitions are told.
 
 mod baseline;
+mod building;
 mod figures;
 mod goals;
 mod measure;
@@ -147,6 +148,9 @@ fn measure_all(lab: &Lab, options: &Options, binary: &Path) -> Result<(Figures, 
         rounds.push(Round::new(lab, binary, &folder, hosts, &releases)?);
     }
     for run in 1..=options.runs {
+        figures
+            .builds
+            .push(building::measure(&releases, &folder, run)?);
         for round in &rounds {
             say::step(&format!(
                 "Repetition {run} of {} on {} host(s)",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Error;
+use super::measure::{self, Cables};
 use super::payload::{self, Release, Weight};
 use crate::controller::Controller;
 use crate::host::Host;
@@ -21,6 +22,11 @@ pub(super) fn app_name(run: usize) -> String {
     format!("bench{run}")
 }
 
+/// What a commit is called.
+pub(super) fn tag(app: &str, release: Release) -> String {
+    format!("{app}-{}", release.version)
+}
+
 fn app_file(app: &str) -> String {
     format!(
         "[app]\nname = \"{app}\"\n\n[web]\ngunicorn = \"app:application\"\nworkers = 2\n\
@@ -32,6 +38,8 @@ fn app_file(app: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Releases {
     folder: PathBuf,
+    controller: Controller,
+    key: String,
 }
 
 impl Releases {
@@ -53,33 +61,46 @@ impl Releases {
             Ok(())
         };
         git(&["init", "--quiet", "--initial-branch=main"])?;
-        let key = lab.keys.signing.file.display().to_string();
+        let releases = Self {
+            folder: folder.to_path_buf(),
+            controller: Controller::of(lab, binary).in_folder(folder),
+            key: lab.keys.signing.file.display().to_string(),
+        };
         let mut weight = Weight::default();
         for release in payload::ALL {
             weight = payload::write(folder, release)?;
             for app in (1..=runs).map(app_name) {
                 fs_err::write(folder.join("longshore.toml"), app_file(&app))?;
                 git(&["add", "--all"])?;
-                let tag = format!("{app}-{}", release.version);
+                let tag = tag(&app, release);
                 git(&["commit", "--quiet", "--message", &tag])?;
                 git(&["tag", &tag])?;
-                let words = ["build", "--ref", &tag, "--version", release.version];
-                let answer = Controller::of(lab, binary)
-                    .in_folder(folder)
-                    .run(&[&words[..], &["--key", &key]].concat())?;
-                if answer.code != Some(0) {
-                    return Err(Error::Command {
-                        command: format!("longshore build --ref {tag}"),
-                        said: answer.all(),
-                    });
-                }
+                measure::run(&mut releases.build_again(&app, release), &Cables::none())?;
             }
         }
-        let folder = folder.to_path_buf();
-        Ok((Self { folder }, weight))
+        Ok((releases, weight))
     }
 
-    fn tarball(&self, app: &str, release: Release) -> PathBuf {
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// `longshore build` of a commit.
+    pub(super) fn build_again(&self, app: &str, release: Release) -> Command {
+        let (tag, key) = (tag(app, release), &self.key);
+        let words = [
+            "build",
+            "--ref",
+            &tag,
+            "--version",
+            release.version,
+            "--key",
+            key,
+        ];
+        self.controller.command(&words)
+    }
+
+    pub(super) fn tarball(&self, app: &str, release: Release) -> PathBuf {
         self.folder
             .join("dist")
             .join(format!("{app}-{}.tar.gz", release.version))

@@ -35,6 +35,11 @@ pub(super) fn table(figures: &Figures, groups: &[usize]) -> String {
     }
     let cold = median(figures.cold_ssh.clone()).map(|seconds| seconds * 1000.0);
     text.push_str(&format!(
+        "\nbuild and sign: {} s; git archive | gzip: {} s\n",
+        number(figures.build(|build| build.longshore), 2),
+        number(figures.build(|build| build.git_archive), 2),
+    ));
+    text.push_str(&format!(
         "\na cold `ssh HOST true`: {} ms\n",
         number(cold, 0)
     ));
@@ -88,9 +93,12 @@ pub(super) fn verdicts(goals: &[Goal]) -> String {
     let mut text = String::from("\ngoals\n");
     for goal in goals {
         let verdict = if goal.held { "PASS" } else { "MISS" };
+        let hosts = goal
+            .hosts
+            .map_or_else(String::new, |hosts| format!("{hosts:>2} host(s)"));
         text.push_str(&format!(
-            "{verdict}  {:>2} host(s)  {:<30} {:>6.2}  at most {:.2}\n",
-            goal.hosts, goal.name, goal.ratio, goal.limit
+            "{verdict}  {hosts:<10}  {:<30} {:>6.2}  at most {:.2}\n",
+            goal.name, goal.ratio, goal.limit
         ));
     }
     text
