@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use longshore_shared::name::AppName;
+use longshore_shared::setup::SetupFailure;
 use semver::Version;
 use thiserror::Error;
 
@@ -12,6 +13,7 @@ use crate::journal;
 use crate::local::{self, LocalError};
 use crate::operation::chain;
 use crate::server::{self, ConnectError, ServeError, agent_version};
+use crate::setup;
 
 const HELP: &str = "\
 The agent of Longshore on this host.
@@ -30,6 +32,7 @@ Run by systemd and by sshd:
   serve                   the resident agent (longshore-agent.service)
   boot                    start what was live before a reboot (longshore-boot.service)
   connect                 join standard input and output to the agent's socket
+  setup                   make the host what `longshore bootstrap` says on standard input
 
 Exit codes: 0 done; 1 failed, and what served before serves; 2 wrong usage; 4 refused.
 ";
@@ -38,6 +41,9 @@ enum Verb {
     Serve,
     Connect,
     Boot,
+    Setup,
+    Confirm(String),
+    TakeBack,
     Version,
     Help,
     Status,
@@ -60,8 +66,20 @@ enum CliError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Local(#[from] LocalError),
+    #[error("{what}\n{next}")]
+    Setup { what: String, next: String },
+    /// It was said already, to whoever listened.
+    #[error("this host is not set up")]
+    NotSetUp,
     #[error("not every app came back; the journal of longshore-boot tells which")]
     Boot,
+}
+
+impl From<SetupFailure> for CliError {
+    fn from(failure: SetupFailure) -> Self {
+        let SetupFailure { what, next } = failure;
+        Self::Setup { what, next }
+    }
 }
 
 impl CliError {
@@ -71,6 +89,7 @@ impl CliError {
             Self::Local(LocalError::Refused { .. } | LocalError::NothingEarlier { .. })
             | Self::Connect(ConnectError::NotAllowed) => 4,
             Self::Serve(_) | Self::Connect(_) | Self::Local(_) | Self::Boot => 1,
+            Self::Setup { .. } | Self::NotSetUp => 1,
         }
     }
 }
@@ -92,6 +111,10 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Connect => server::connect()?,
         Verb::Boot if boot::boot() => {}
         Verb::Boot => return Err(CliError::Boot),
+        Verb::Setup if setup::setup() => {}
+        Verb::Setup => return Err(CliError::NotSetUp),
+        Verb::Confirm(token) => setup::confirm(&token)?,
+        Verb::TakeBack => setup::take_back()?,
         Verb::Version => print(&format!("longshore-agent {}\n", agent_version())),
         Verb::Help => print(HELP),
         Verb::Status => print(&local::status()?),
@@ -114,12 +137,17 @@ fn run(verb: Verb) -> Result<(), CliError> {
 fn parse(mut parser: Parser) -> Result<Verb, CliError> {
     let usage = |error: lexopt::Error| CliError::Usage(error.to_string());
     let mut words: Vec<String> = Vec::new();
-    let mut even_revoked = false;
+    let (mut even_revoked, mut take_back, mut confirm) = (false, false, None);
     while let Some(argument) = parser.next().map_err(usage)? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Verb::Help),
             Arg::Short('V') | Arg::Long("version") => return Ok(Verb::Version),
             Arg::Long("even-revoked") => even_revoked = true,
+            Arg::Long("take-back") => take_back = true,
+            Arg::Long("confirm") => {
+                let token = parser.value().and_then(|token| token.string());
+                confirm = Some(token.map_err(usage)?);
+            }
             Arg::Value(word) => words.push(word.string().map_err(usage)?),
             other => return Err(usage(other.unexpected())),
         }
@@ -143,6 +171,14 @@ fn parse(mut parser: Parser) -> Result<Verb, CliError> {
         _ if even_revoked => Err(CliError::Usage(
             "`--even-revoked` is about `rollback` alone".to_owned(),
         )),
+        ["setup"] => Ok(match confirm {
+            Some(token) => Verb::Confirm(token),
+            None if take_back => Verb::TakeBack,
+            None => Verb::Setup,
+        }),
+        _ if take_back || confirm.is_some() => Err(CliError::Usage(
+            "`--confirm` and `--take-back` are about `setup` alone".to_owned(),
+        )),
         ["serve"] => Ok(Verb::Serve),
         ["connect"] => Ok(Verb::Connect),
         ["boot"] => Ok(Verb::Boot),
@@ -162,6 +198,7 @@ fn words(error: &CliError) -> String {
         CliError::Local(error @ (LocalError::Refused { .. } | LocalError::Failed { .. })) => {
             error.to_string()
         }
+        CliError::Setup { .. } => error.to_string(),
         CliError::Usage(words) => format!("{words}\nSee `longshore-agent --help`."),
         error => chain(error),
     }

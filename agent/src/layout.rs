@@ -14,6 +14,19 @@ pub(crate) const RELEASE_POLICY: &str = "/etc/longshore/release_policy.toml";
 /// The signed trust file that the three above were installed from, and one that is being installed.
 pub(crate) const TRUST: &str = "/var/lib/longshore/trust.json";
 pub(crate) const TRUST_NEXT: &str = "/var/lib/longshore/trust.next.json";
+/// Settings of apps, by hand or by `longshore settings`.
+pub(crate) const SETTINGS: &str = "/etc/longshore/apps";
+/// What `setup` remembers from one run to the next, and what it holds while it works.
+pub(crate) const SETUP_PEOPLE: &str = "/var/lib/longshore/setup/people";
+pub(crate) const SETUP_PENDING: &str = "/var/lib/longshore/setup/pending";
+pub(crate) const SETUP_TAKE_BACK: &str = "/var/lib/longshore/setup/take-back.json";
+pub(crate) const SETUP_CONFIRMED: &str = "/var/lib/longshore/setup/confirmed";
+pub(crate) const SETUP_LOCK: &str = "/run/longshore-setup.lock";
+/// The agent's own program: one folder for each build, and the link that is run.
+pub(crate) const AGENTS: &str = "/usr/local/lib/longshore";
+pub(crate) const AGENT_LINK: &str = "/usr/local/bin/longshore-agent";
+/// One in /etc could not be masked.
+pub(crate) const OWN_UNITS: &str = "/usr/local/lib/systemd/system";
 pub(crate) const SOCKET: &str = "/run/longshore/agent.sock";
 pub(crate) const RUN: &str = "/run/longshore";
 pub(crate) const STATE: &str = "/var/lib/longshore";

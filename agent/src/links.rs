@@ -50,9 +50,14 @@ pub(crate) fn remove(link: &Path) -> io::Result<()> {
     }
 }
 
+/// What `link` points at, if it is a link.
+pub(crate) fn target(link: &Path) -> Option<PathBuf> {
+    fs_err::read_link(link).ok()
+}
+
 /// The last part of what `link` points at, if it is a link.
 pub(crate) fn names(link: &Path) -> Option<String> {
-    let target = fs_err::read_link(link).ok()?;
+    let target = target(link)?;
     Some(target.file_name()?.to_str()?.to_owned())
 }
 

@@ -10,15 +10,23 @@ pub(crate) fn put(path: &Path, content: impl AsRef<[u8]>) -> io::Result<bool> {
     if fs_err::read(path).is_ok_and(|present| present == content) {
         return Ok(false);
     }
+    put_with_mode(path, content, 0o644)?;
+    Ok(true)
+}
+
+/// The same for a file that is not for everybody to read; it is written anew in any case.
+pub(crate) fn put_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs_err::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
         .prefix(".longshore-")
-        .permissions(std::fs::Permissions::from_mode(0o644))
+        .permissions(std::fs::Permissions::from_mode(mode))
         .tempfile_in(folder)?;
+    // The umask may have taken some of it away.
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(mode))?;
     io::Write::write_all(&mut file, content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    crate::links::sync_folder(folder)?;
-    Ok(true)
+    crate::links::sync_folder(folder)
 }

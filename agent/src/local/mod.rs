@@ -9,6 +9,8 @@ pub(crate) use view::{history, logs, status};
 
 use thiserror::Error;
 
+use client::Client;
+
 use crate::command::CommandError;
 use crate::ledger::LedgerError;
 use crate::server::ConnectError;
@@ -45,4 +47,9 @@ pub(crate) enum LocalError {
         next: String,
         log: Vec<String>,
     },
+}
+
+/// Whether the agent of this host answers.
+pub(crate) fn greeted() -> Result<(), LocalError> {
+    Client::connect().map(drop)
 }

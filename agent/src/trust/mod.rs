@@ -30,7 +30,7 @@ use crate::operation::{Trouble, chain};
 use crate::trusted_file::{self, TrustedFileError};
 
 pub(crate) use change::change;
-pub(crate) use store::{finish_interrupted, installed};
+pub(crate) use store::{files_of, finish_interrupted, installed};
 
 /// The one environment that goes forward only where nothing else is said.
 const PRODUCTION: &str = "production";

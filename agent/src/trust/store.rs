@@ -70,14 +70,23 @@ fn of_trust(path: &str, source: io::Error) -> TrustedFileError {
 
 /// Whoever is taken out is out first.
 fn write_files(rules: &TrustRules) -> io::Result<()> {
+    for (path, content) in files_of(rules)? {
+        system_file::put(Path::new(path), content)?;
+    }
+    Ok(())
+}
+
+/// The three files that rules make.
+pub(crate) fn files_of(rules: &TrustRules) -> io::Result<[(&'static str, Vec<u8>); 3]> {
     let policy = Policy {
         release_by: rules.release_by.clone(),
         forward_only: rules.forward_only,
     };
     let policy = toml::to_string(&policy).map_err(io::Error::other)?;
     let revoked = rules.revoked_signers().map_err(io::Error::other)?;
-    system_file::put(Path::new(REVOKED_SIGNERS), &revoked)?;
-    system_file::put(Path::new(RELEASE_POLICY), policy)?;
-    system_file::put(Path::new(ALLOWED_SIGNERS), &rules.allowed_signers)?;
-    Ok(())
+    Ok([
+        (REVOKED_SIGNERS, revoked),
+        (RELEASE_POLICY, policy.into_bytes()),
+        (ALLOWED_SIGNERS, rules.allowed_signers.clone().into_bytes()),
+    ])
 }

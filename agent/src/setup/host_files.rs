@@ -1,0 +1,131 @@
+//! What the agent reads: who the host is, and whom it trusts.
+
+use longshore_shared::setup::{DEPLOY_GROUP, Desired, SetupFailure};
+use longshore_shared::trust_file::{TrustFile, TrustRules};
+
+use super::files::{self, Wanted};
+use super::plan::{Planned, failed};
+use crate::layout::{APPS, CONFIG, SETTINGS, STATE};
+use crate::trust;
+
+pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), SetupFailure> {
+    for (path, mode) in [(SETTINGS, 0o755), (APPS, 0o755), (STATE, 0o700)] {
+        files::plan_folder(planned, path, mode);
+    }
+    files::plan(
+        planned,
+        Wanted::text(CONFIG, host_toml(desired), None),
+        "who the host is, and what may live on it",
+    );
+    let installed = trust::installed().map_err(failed)?;
+    let installed = installed
+        .map(|signed| TrustFile::parse(&signed.text).map_err(failed))
+        .transpose()?;
+    match (&installed, &desired.trust) {
+        // From then on only somebody whom the host trusts changes whom it trusts.
+        (Some(installed), wanted) => {
+            if wanted
+                .as_ref()
+                .is_some_and(|wanted| *wanted != installed.rules)
+            {
+                planned.note(format!(
+                    "the signers are not those of the inventory: longshore signers push {}",
+                    desired.environment
+                ));
+            }
+            trusted(&installed.rules, planned)
+        }
+        (None, Some(wanted)) => trusted(wanted, planned),
+        (None, None) => {
+            planned
+                .note("no signers in the inventory ([fleet] signers): the host accepts no release");
+            Ok(())
+        }
+    }
+}
+
+fn trusted(rules: &TrustRules, planned: &mut Planned) -> Result<(), SetupFailure> {
+    for (path, content) in trust::files_of(rules).map_err(failed)? {
+        let wanted = Wanted {
+            path: path.to_owned(),
+            content,
+            mode: 0o644,
+            load: None,
+        };
+        files::plan(planned, wanted, "whom the host trusts");
+    }
+    Ok(())
+}
+
+fn host_toml(desired: &Desired) -> String {
+    let mut text = format!(
+        "# Made by longshore bootstrap: changes are overwritten.\n\
+         environment = \"{}\"\nhost = \"{}\"\n\n[access]\ndeploy = [\"@{DEPLOY_GROUP}\"]\n",
+        desired.environment, desired.host
+    );
+    for (name, app) in &desired.apps {
+        text.push_str(&format!("\n[apps.{name}]\n"));
+        if let Some(domain) = &app.domain {
+            text.push_str(&format!("domain = \"{domain}\"\n"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use longshore_shared::digest::Sha256Digest;
+    use longshore_shared::name::{AppName, EnvironmentName, HostName};
+    use longshore_shared::setup::{DesiredApp, DesiredSystem};
+
+    use super::*;
+    use crate::host::Host;
+
+    pub(in crate::setup) fn desired() -> Desired {
+        let app = DesiredApp {
+            domain: Some("www.example.com".to_owned()),
+        };
+        Desired {
+            environment: EnvironmentName::new("production").unwrap(),
+            host: HostName::new("web-1").unwrap(),
+            apps: BTreeMap::from([
+                (AppName::new("cortico").unwrap(), app),
+                (AppName::new("jobs").unwrap(), DesiredApp::default()),
+            ]),
+            people: Vec::new(),
+            deploy_keys: Vec::new(),
+            trust: None,
+            system: DesiredSystem {
+                packages: BTreeSet::new(),
+                timezone: None,
+                swap: None,
+                security_upgrades: true,
+                clock_sync: true,
+                journal: None,
+                sysctl: BTreeMap::new(),
+                docker: false,
+                fail2ban: false,
+                sudo_without_password: true,
+            },
+            sshd: None,
+            firewall: None,
+            agent: Sha256Digest::of(b""),
+            sudo_login: false,
+        }
+    }
+
+    #[test]
+    fn the_agent_reads_what_is_written_for_it() {
+        let host: Host = toml::from_str(&host_toml(&desired())).unwrap();
+        assert_eq!(host.environment.as_str(), "production");
+        assert_eq!(host.host.as_str(), "web-1");
+        let domains: Vec<_> = host
+            .apps
+            .values()
+            .map(|app| app.domain.as_ref().map(|domain| domain.as_str()))
+            .collect();
+        assert_eq!(domains, [Some("www.example.com"), None]);
+    }
+}

@@ -1,0 +1,118 @@
+//! What a change needs to take hold: a unit reloaded, a setting loaded. It is written down before
+//! the file is, so that a run which was cut short in between is finished by the next one.
+
+use std::io;
+use std::path::Path;
+
+use longshore_shared::setup::SetupFailure;
+
+use super::plan::{Planned, failed};
+use crate::command;
+use crate::layout::SETUP_PENDING;
+use crate::system_file;
+
+/// One such need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// Units were written or changed.
+    Units,
+    Nginx,
+    Journal,
+    Sysctl,
+    Fail2ban,
+    Agent,
+}
+
+const ALL: [Load; 6] = [
+    Load::Units,
+    Load::Nginx,
+    Load::Journal,
+    Load::Sysctl,
+    Load::Fail2ban,
+    Load::Agent,
+];
+
+impl Load {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Units => "systemd's units",
+            Self::Nginx => "nginx",
+            Self::Journal => "journald",
+            Self::Sysctl => "kernel settings",
+            Self::Fail2ban => "fail2ban",
+            Self::Agent => "agent",
+        }
+    }
+
+    fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Units => &["systemctl", "daemon-reload"],
+            Self::Nginx => &["systemctl", "reload-or-restart", "nginx"],
+            Self::Journal => &["systemctl", "restart", "systemd-journald"],
+            Self::Sysctl => &["/usr/lib/systemd/systemd-sysctl"],
+            Self::Fail2ban => &["systemctl", "reload-or-restart", "fail2ban"],
+            Self::Agent => &["systemctl", "restart", "longshore-agent"],
+        }
+    }
+}
+
+/// Plans what an earlier run left.
+pub(super) fn plan(planned: &mut Planned) {
+    let left: Vec<&str> = noted().into_iter().map(Load::word).collect();
+    if !left.is_empty() {
+        let what = format!("~ load what an earlier run changed: {}", left.join(", "));
+        planned.change(what, |_| load_all());
+    }
+}
+
+/// To be called before what needs it is written.
+pub(super) fn note(load: Load) -> io::Result<()> {
+    let mut all = noted();
+    if !all.contains(&load) {
+        all.push(load);
+        write(&all)?;
+    }
+    Ok(())
+}
+
+/// Does one of them now, where something else waits for it.
+pub(super) fn load(load: Load) -> Result<(), SetupFailure> {
+    let mut all = noted();
+    if let Some(at) = all.iter().position(|one| *one == load) {
+        run(load)?;
+        all.remove(at);
+        write(&all).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Does all of them.
+pub(super) fn load_all() -> Result<(), SetupFailure> {
+    noted().into_iter().try_for_each(load)
+}
+
+fn run(load: Load) -> Result<(), SetupFailure> {
+    if let [program, words @ ..] = load.command() {
+        command::run(program, words).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn noted() -> Vec<Load> {
+    let text = fs_err::read_to_string(SETUP_PENDING).unwrap_or_default();
+    ALL.into_iter()
+        .filter(|load| text.lines().any(|line| line == load.word()))
+        .collect()
+}
+
+fn write(loads: &[Load]) -> io::Result<()> {
+    let path = Path::new(SETUP_PENDING);
+    if loads.is_empty() {
+        return fs_err::remove_file(path);
+    }
+    let text: String = loads
+        .iter()
+        .map(|load| format!("{}\n", load.word()))
+        .collect();
+    system_file::put(path, text).map(drop)
+}
