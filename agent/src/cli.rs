@@ -37,6 +37,9 @@ Run by systemd and by sshd:
 Exit codes: 0 done; 1 failed, and what served before serves; 2 wrong usage; 4 refused.
 ";
 
+/// What the controller waits for over its new connection.
+const CONFIRMED: &str = "confirmed\n";
+
 enum Verb {
     Serve,
     Connect,
@@ -113,7 +116,10 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Boot => return Err(CliError::Boot),
         Verb::Setup if setup::setup() => {}
         Verb::Setup => return Err(CliError::NotSetUp),
-        Verb::Confirm(token) => setup::confirm(&token)?,
+        Verb::Confirm(token) => {
+            setup::confirm(&token)?;
+            print(CONFIRMED);
+        }
         Verb::TakeBack => setup::take_back()?,
         Verb::Version => print(&format!("longshore-agent {}\n", agent_version())),
         Verb::Help => print(HELP),

@@ -40,8 +40,10 @@ pub enum FromSetup {
     Plan(Plan),
     /// A change was begun.
     Begin(String),
-    /// Something that a program of the host said meanwhile, or why it takes long.
+    /// Something that a program of the host said meanwhile.
     Said(String),
+    /// Why it takes long.
+    Waiting(String),
     /// Call anew and run `longshore-agent setup --confirm TOKEN`.
     Confirm { token: String },
     /// All was done; so many changes were made.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use longshore_shared::setup::{Desired, SetupFailure};
+use longshore_shared::setup::{Desired, FromSetup, SetupFailure};
 
 use super::facts::Facts;
 use super::plan::{AGAIN, Planned, failed};
@@ -150,7 +150,8 @@ fn run(talk: &mut Talk, program: &str, words: &[&str]) -> Result<(), SetupFailur
             return Err(refused(program, words, &last, busy));
         }
         if !told {
-            talk.said("another apt is at work on this host: waiting until it is done");
+            let why = "another apt is at work on this host: waiting until it is done";
+            talk.say(&FromSetup::Waiting(why.to_owned()));
             told = true;
         }
         thread::sleep(BETWEEN_LOOKS);

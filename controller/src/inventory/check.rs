@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
+use longshore_shared::setup::DEPLOY_ACCOUNT;
 use russh::keys::PublicKey;
 use toml::Spanned;
 
 use super::file::{AppFile, EnvironmentFile, HostFile, InventoryFile, PersonFile};
+use super::setup::SetupFile;
 use super::{Address, Environment, EnvironmentApp, Host, HostPattern, Inventory, Person};
 use crate::did_you_mean;
 use crate::toml_file::{Complaint, SourceText};
@@ -20,7 +22,10 @@ pub(super) fn check(source: &SourceText, file: InventoryFile) -> Result<Inventor
     let people = file
         .people
         .into_iter()
-        .map(|(name, person)| Ok((name, checker.person(person)?)))
+        .map(|(name, person)| {
+            checker.person_name(&name)?;
+            Ok((name.into_inner(), checker.person(person)?))
+        })
         .collect::<Result<BTreeMap<String, Person>, Complaint>>()?;
     let mut environments = BTreeMap::new();
     // One address is one server: two names for it would be deployed to twice at once.
@@ -29,10 +34,14 @@ pub(super) fn check(source: &SourceText, file: InventoryFile) -> Result<Inventor
     for (key, environment) in file.environments {
         let name = EnvironmentName::new(key.as_ref().as_str())
             .map_err(|error| checker.wrong(key.span(), error.to_string()))?;
+        let fleet = Fleet {
+            people: &people,
+            setup: &file.setup,
+        };
         let environment = checker.environment(
             name.clone(),
             environment,
-            &people,
+            &fleet,
             &mut names,
             &mut addresses,
         )?;
@@ -45,6 +54,12 @@ pub(super) fn check(source: &SourceText, file: InventoryFile) -> Result<Inventor
         people,
         environments,
     })
+}
+
+/// What holds for all environments.
+struct Fleet<'a> {
+    people: &'a BTreeMap<String, Person>,
+    setup: &'a SetupFile,
 }
 
 struct Checker<'a> {
@@ -60,7 +75,7 @@ impl Checker<'_> {
         &self,
         name: EnvironmentName,
         file: EnvironmentFile,
-        people: &BTreeMap<String, Person>,
+        fleet: &Fleet<'_>,
         names: &mut BTreeMap<HostName, EnvironmentName>,
         addresses: &mut BTreeMap<Address, HostName>,
     ) -> Result<Environment, Complaint> {
@@ -94,10 +109,15 @@ impl Checker<'_> {
             let app = self.app(app_name.clone(), key.span(), app, &hosts)?;
             apps.insert(app_name, app);
         }
-        let release_by = file.release_by.map(|by| self.release_by(by, people));
+        let release_by = file.release_by.map(|by| self.release_by(by, fleet.people));
+        let deploy_keys = file.deploy_keys.iter();
+        let deploy_keys = deploy_keys.map(|key| self.public_key(key.as_ref(), key.span()));
         Ok(Environment {
             release_by: release_by.transpose()?,
             forward_only: file.forward_only.unwrap_or(name.as_str() == PRODUCTION),
+            people: self.accounts(file.people, fleet.people)?,
+            deploy_keys: deploy_keys.collect::<Result<_, _>>()?,
+            setup: file.setup.over(fleet.setup.clone()).check(self.source)?,
             name,
             hosts,
             apps,
@@ -130,6 +150,39 @@ impl Checker<'_> {
             }
         }
         Ok(entries.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    /// Who has an account, each named once.
+    fn accounts(
+        &self,
+        entries: Option<Vec<Spanned<String>>>,
+        people: &BTreeMap<String, Person>,
+    ) -> Result<Vec<String>, Complaint> {
+        let Some(entries) = entries else {
+            return Ok(people.keys().cloned().collect());
+        };
+        let mut chosen = BTreeSet::new();
+        for entry in &entries {
+            let text = entry.as_ref();
+            let before = chosen.len();
+            let named = |name: &String, person: &Person| match text.strip_prefix('@') {
+                Some(group) => person.groups.iter().any(|own| own == group),
+                None => name == text,
+            };
+            let found: Vec<&String> = people
+                .iter()
+                .filter(|(name, person)| named(name, person))
+                .map(|(name, _)| name)
+                .collect();
+            chosen.extend(found.iter().map(|name| (*name).clone()));
+            if found.is_empty() {
+                debug_assert_eq!(before, chosen.len());
+                let meant = did_you_mean::nearest(text, people.keys().map(String::as_str));
+                let what = format!("`{text}` is nobody of [people], nor a group of theirs");
+                return Err(self.source.complain(entry.span(), what, meant));
+            }
+        }
+        Ok(chosen.into_iter().collect())
     }
 
     fn host(&self, file: HostFile) -> Result<Host, Complaint> {
@@ -246,6 +299,22 @@ impl Checker<'_> {
         })
     }
 
+    /// A name that becomes an account's. `deploy` is CI's.
+    fn person_name(&self, name: &Spanned<String>) -> Result<(), Complaint> {
+        let text = name.as_ref();
+        if !is_account(text) {
+            let what = format!(
+                "`{text}` cannot be an account: use a-z, 0-9, `-` and `_`, and begin with a letter"
+            );
+            return Err(self.wrong(name.span(), what));
+        }
+        if matches!(text.as_str(), "root" | DEPLOY_ACCOUNT) {
+            let what = format!("`{text}` is nobody's own account: give that person another name");
+            return Err(self.wrong(name.span(), what));
+        }
+        Ok(())
+    }
+
     fn person(&self, file: PersonFile) -> Result<Person, Complaint> {
         let keys = file
             .keys
@@ -266,9 +335,23 @@ impl Checker<'_> {
             );
             return Err(self.wrong(principal.span(), what));
         }
+        if let Some(repository) = &file.dotfiles
+            && !is_repository(repository.as_ref())
+        {
+            let what = format!("`{}` is no address of a repository", repository.as_ref());
+            return Err(self.wrong(repository.span(), what));
+        }
+        for group in &file.groups {
+            if !is_account(group.as_ref()) {
+                let what = format!("`{}` cannot be a group", group.as_ref());
+                return Err(self.wrong(group.span(), what));
+            }
+        }
         Ok(Person {
             keys,
-            groups: file.groups,
+            groups: file.groups.into_iter().map(Spanned::into_inner).collect(),
+            dotfiles: file.dotfiles.map(Spanned::into_inner),
+            adopt: file.adopt,
             principal: file.principal.map(Spanned::into_inner),
             signing_keys,
         })
@@ -314,7 +397,20 @@ fn is_principal(text: &str) -> bool {
             .all(|c| c.is_ascii_graphic() && !matches!(c, '"' | ',' | '\\' | '!'))
 }
 
-fn is_user(text: &str) -> bool {
+/// What `useradd` takes everywhere.
+fn is_account(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
+        && text
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
+fn is_repository(text: &str) -> bool {
+    !text.starts_with('-') && !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic())
+}
+
+pub(super) fn is_user(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && text

@@ -8,13 +8,17 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::setup::SetupFile;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InventoryFile {
     #[serde(default)]
     pub(super) fleet: FleetFile,
     #[serde(default)]
-    pub(super) people: BTreeMap<String, PersonFile>,
+    pub(super) people: BTreeMap<Spanned<String>, PersonFile>,
+    #[serde(default)]
+    pub(super) setup: SetupFile,
     #[serde(default)]
     pub(super) environments: BTreeMap<Spanned<String>, EnvironmentFile>,
 }
@@ -32,11 +36,16 @@ pub(super) struct PersonFile {
     #[serde(default)]
     pub(super) keys: Vec<Spanned<String>>,
     #[serde(default)]
-    pub(super) groups: Vec<String>,
+    pub(super) groups: Vec<Spanned<String>>,
     /// What their signatures are known by.
     pub(super) principal: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) signing_keys: Vec<Spanned<String>>,
+    /// A repository that is cloned into their new home.
+    pub(super) dotfiles: Option<Spanned<String>>,
+    /// Take over an account of that name that was there before.
+    #[serde(default)]
+    pub(super) adopt: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,6 +53,13 @@ pub(super) struct PersonFile {
 pub(super) struct EnvironmentFile {
     pub(super) release_by: Option<Vec<Spanned<String>>>,
     pub(super) forward_only: Option<bool>,
+    /// Who gets an account: names and `@groups`. Nothing means everyone.
+    pub(super) people: Option<Vec<Spanned<String>>>,
+    /// Keys of CI that may do nothing but deploy.
+    #[serde(default)]
+    pub(super) deploy_keys: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) setup: SetupFile,
     #[serde(default)]
     pub(super) hosts: Vec<HostFile>,
     #[serde(default)]

@@ -9,6 +9,7 @@ mod file;
 mod locate;
 mod pattern;
 mod select;
+mod setup;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ pub use address::{Address, AddressError};
 pub use locate::{LocateError, find_upwards, locate};
 pub use pattern::{HostPattern, glob};
 pub use select::{HostSelection, SelectionError};
+pub use setup::Setup;
 
 use crate::did_you_mean;
 use crate::toml_file::{SourceText, TomlFileError};
@@ -46,6 +48,10 @@ pub struct Person {
     pub principal: Option<String>,
     /// They sign releases with these.
     pub signing_keys: Vec<PublicKey>,
+    /// A repository that is cloned into their new home.
+    pub dotfiles: Option<String>,
+    /// Whether an account of that name that was there before is theirs.
+    pub adopt: bool,
 }
 
 /// One environment: a set of hosts that belong together.
@@ -56,6 +62,12 @@ pub struct Environment {
     pub release_by: Option<Vec<String>>,
     /// Whether a deployment has to come after what serves.
     pub forward_only: bool,
+    /// Who has an account on its hosts.
+    pub people: Vec<String>,
+    /// Keys of CI that may do nothing but deploy.
+    pub deploy_keys: Vec<PublicKey>,
+    /// How bootstrap makes its hosts.
+    pub setup: Setup,
     /// In the inventory's order; the first one of an app runs its migrations.
     pub hosts: Vec<Host>,
     pub apps: BTreeMap<AppName, EnvironmentApp>,

@@ -1,4 +1,4 @@
-//! The bytes between us and a host's agent: one channel that runs `longshore-agent connect`.
+//! The bytes between us and a command on a host, which nearly always is `longshore-agent connect`.
 
 use std::fmt;
 use std::io;

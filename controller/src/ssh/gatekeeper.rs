@@ -1,8 +1,10 @@
 //! What the SSH library asks us during a session: is this the right host, and may the host open
 //! channels of its own. It may not.
 
+use std::sync::{Arc, OnceLock};
+
 use russh::client::{ChannelOpenHandle, Handler, Msg, Session};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, Names, cipher};
 use thiserror::Error;
 
@@ -11,6 +13,8 @@ use super::host_key::{HostKeyError, HostKeyJudge};
 #[derive(Debug)]
 pub(super) struct Gatekeeper {
     judge: HostKeyJudge,
+    /// The key that passed, for whoever wants to pin it.
+    shown: Arc<OnceLock<PublicKey>>,
 }
 
 /// How a handshake failed.
@@ -25,8 +29,8 @@ pub enum HandshakeError {
 }
 
 impl Gatekeeper {
-    pub(super) fn new(judge: HostKeyJudge) -> Self {
-        Gatekeeper { judge }
+    pub(super) fn new(judge: HostKeyJudge, shown: Arc<OnceLock<PublicKey>>) -> Self {
+        Gatekeeper { judge, shown }
     }
 }
 
@@ -40,6 +44,8 @@ impl Handler for Gatekeeper {
         match shown {
             PublicKeyOrCertificate::PublicKey { key, .. } => {
                 self.judge.judge(key)?;
+                // A second exchange of keys shows the same one, or another that passed as well.
+                let _first = self.shown.set(key.clone());
                 Ok(true)
             }
             PublicKeyOrCertificate::Certificate(_) => Err(HostKeyError::Certificate.into()),

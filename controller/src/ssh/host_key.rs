@@ -158,8 +158,8 @@ impl HostKeyError {
                 "Compare that fingerprint with the host's own, on its console or from its provider: \
                  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
                     .to_owned(),
-                format!("If it is the same, pin it in the inventory: host_key = \"{}\"", line(shown)),
-                format!("or add this line to ~/.ssh/known_hosts: {lookup} {}", line(shown)),
+                format!("If it is the same, pin it in the inventory: host_key = \"{}\"", key_line(shown)),
+                format!("or add this line to ~/.ssh/known_hosts: {lookup} {}", key_line(shown)),
             ],
             HostKeyError::Changed { place, .. } => vec![format!(
                 "Somebody may be in between, or the host was set up anew. Find out which; only then \
@@ -170,11 +170,11 @@ impl HostKeyError {
             HostKeyError::NotPinned { shown, .. } => vec![format!(
                 "Somebody may be in between, or the host was set up anew. Find out which; only then \
                  pin its new key: host_key = \"{}\"",
-                line(shown)
+                key_line(shown)
             )],
             HostKeyError::AuthorityOnly { shown, .. } => vec![format!(
                 "Pin the host's own key in the inventory: host_key = \"{}\", once you have compared it.",
-                line(shown)
+                key_line(shown)
             )],
             HostKeyError::UnsupportedType { .. } => vec![
                 "Pin the host's Ed25519 or ECDSA key in the inventory (host_key).".to_owned(),
@@ -197,7 +197,7 @@ pub fn fingerprint(key: &PublicKey) -> String {
 }
 
 /// The key as in a `.pub` file, without a comment that the host may have chosen.
-fn line(key: &PublicKey) -> String {
+pub fn key_line(key: &PublicKey) -> String {
     let mut plain = key.clone();
     plain.set_comment("");
     plain.to_openssh().unwrap_or_default().trim().to_owned()

@@ -23,7 +23,7 @@ pub use agent_stream::{AgentGone, AgentStream, Ending, OpenError};
 pub use config_file::ConfigError;
 pub use connect_error::ConnectError;
 pub use gatekeeper::HandshakeError;
-pub use host_key::{HostKeyError, fingerprint};
+pub use host_key::{HostKeyError, fingerprint, key_line};
 pub use keyring::{AskPassphrase, Keyring, NobodyToAsk};
 pub use known_hosts::{KnownHostsError, Place};
 pub use session::Session;

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use russh::client::{self, Handle};
+use russh::keys::{Algorithm, PublicKey};
 use russh::{Disconnect, Preferred, cipher, compression};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -50,6 +51,7 @@ pub struct Session {
     /// Kept because the session lives inside theirs; the nearest host first.
     jumps: Vec<Handle<Gatekeeper>>,
     traffic: Arc<Traffic>,
+    host_key: Arc<OnceLock<PublicKey>>,
 }
 
 impl Session {
@@ -57,7 +59,7 @@ impl Session {
         let mut jumps: Vec<Handle<Gatekeeper>> = Vec::new();
         for (index, hop) in target.jumps.iter().enumerate() {
             let before = before(&jumps, &target.jumps, index);
-            let handle = open(hop, before, keyring, &Arc::default())
+            let handle = open(hop, before, keyring, &Arc::default(), Arc::default())
                 .await
                 .map_err(|source| ConnectError::Jump {
                     jump: hop.name.clone(),
@@ -67,22 +69,34 @@ impl Session {
         }
         let traffic = Arc::new(Traffic::default());
         let last = before(&jumps, &target.jumps, target.jumps.len());
-        let handle = open(target, last, keyring, &traffic).await?;
+        let host_key = Arc::default();
+        let handle = open(target, last, keyring, &traffic, Arc::clone(&host_key)).await?;
         Ok(Session {
             handle,
             jumps,
             traffic,
+            host_key,
         })
     }
 
     /// A new channel to the host's agent.
     pub async fn open_agent(&self) -> Result<AgentStream, OpenError> {
+        self.run(AGENT_COMMAND).await
+    }
+
+    /// A new channel in which the person's own shell runs a command.
+    pub async fn run(&self, command: &str) -> Result<AgentStream, OpenError> {
         let channel = self
             .handle
             .channel_open_session()
             .await
             .map_err(OpenError::Channel)?;
-        AgentStream::start(channel, AGENT_COMMAND).await
+        AgentStream::start(channel, command).await
+    }
+
+    /// The key by which the host proved itself.
+    pub fn host_key(&self) -> Option<&PublicKey> {
+        self.host_key.get()
     }
 
     pub fn traffic(&self) -> &Traffic {
@@ -127,22 +141,20 @@ async fn open(
     before: Before<'_>,
     keyring: &Keyring,
     traffic: &Arc<Traffic>,
+    shown: Arc<OnceLock<PublicKey>>,
 ) -> Result<Handle<Gatekeeper>, ConnectError> {
     // Judged first: a known_hosts file that cannot be read is no reason to bother the host.
     let judge = HostKeyJudge::new(&target.trust)?;
+    let algorithms = judge.algorithms();
+    let gatekeeper = Gatekeeper::new(judge, shown);
     let address = target.address();
     let mut deadline = Deadline::new(target.connect_timeout, address.clone());
     let traffic = Arc::clone(traffic);
     let mut handle = match before {
         None => {
             let stream = dial(target, &mut deadline).await?;
-            handshake(
-                Counted::new(stream, traffic),
-                judge,
-                &address,
-                &mut deadline,
-            )
-            .await?
+            let stream = Counted::new(stream, traffic);
+            handshake(stream, gatekeeper, algorithms, &address, &mut deadline).await?
         }
         Some((handle, jump)) => {
             let channel = handle.channel_open_direct_tcpip(
@@ -160,7 +172,7 @@ async fn open(
                     source,
                 })?;
             let stream = Counted::new(channel.into_stream(), traffic);
-            handshake(stream, judge, &address, &mut deadline).await?
+            handshake(stream, gatekeeper, algorithms, &address, &mut deadline).await?
         }
     };
     auth::authenticate(&mut handle, target, keyring, &mut deadline).await?;
@@ -169,7 +181,8 @@ async fn open(
 
 async fn handshake<S>(
     stream: S,
-    judge: HostKeyJudge,
+    gatekeeper: Gatekeeper,
+    algorithms: Vec<Algorithm>,
     address: &str,
     deadline: &mut Deadline,
 ) -> Result<Handle<Gatekeeper>, ConnectError>
@@ -183,7 +196,7 @@ where
         keepalive_max: KEEPALIVES_MISSED,
         inactivity_timeout: Some(SILENCE),
         preferred: Preferred {
-            key: Cow::Owned(judge.algorithms()),
+            key: Cow::Owned(algorithms),
             cipher: Cow::Borrowed(CIPHERS),
             compression: Cow::Borrowed(COMPRESSION),
             ..Preferred::DEFAULT
@@ -193,7 +206,7 @@ where
     deadline
         .run(
             "SSH handshake",
-            client::connect_stream(config, stream, Gatekeeper::new(judge)),
+            client::connect_stream(config, stream, gatekeeper),
         )
         .await?
         .map_err(|error| ConnectError::of_handshake(address, error))

@@ -1,0 +1,244 @@
+//! `[setup]`: how bootstrap is to make hosts. An environment's own `[environments.ENV.setup]` goes
+//! before the fleet's, setting by setting.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use longshore_shared::setup::{DesiredFirewall, DesiredSshd, DesiredSystem};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::toml_file::{Complaint, SourceText};
+
+const OPEN: [&str; 2] = ["80/tcp", "443/tcp"];
+const JOURNAL: &str = "500M";
+
+/// As written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetupFile {
+    login: Option<Spanned<String>>,
+    packages: Option<Vec<Spanned<String>>>,
+    timezone: Option<Spanned<String>>,
+    swap: Option<Spanned<String>>,
+    security_upgrades: Option<bool>,
+    clock_sync: Option<bool>,
+    journal: Option<Spanned<String>>,
+    sysctl: Option<BTreeMap<Spanned<String>, toml::Value>>,
+    docker: Option<bool>,
+    fail2ban: Option<bool>,
+    sudo_password: Option<bool>,
+    sshd: Option<SshdFile>,
+    firewall: Option<FirewallFile>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SshdFile {
+    manage: Option<bool>,
+    root_login: Option<bool>,
+    lines: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FirewallFile {
+    manage: Option<bool>,
+    open: Option<Vec<Spanned<String>>>,
+}
+
+/// How an environment's hosts are made.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Whom to log in as, as long as nobody else can.
+    pub login: Option<String>,
+    pub system: DesiredSystem,
+    pub sshd: Option<DesiredSshd>,
+    pub firewall: Option<DesiredFirewall>,
+}
+
+impl SetupFile {
+    /// What this one says, and where it says nothing, the other.
+    pub(super) fn over(self, fleet: Self) -> Self {
+        let (sshd, fleet_sshd) = (
+            self.sshd.unwrap_or_default(),
+            fleet.sshd.unwrap_or_default(),
+        );
+        let firewall = self.firewall.unwrap_or_default();
+        let fleet_firewall = fleet.firewall.unwrap_or_default();
+        Self {
+            login: self.login.or(fleet.login),
+            packages: self.packages.or(fleet.packages),
+            timezone: self.timezone.or(fleet.timezone),
+            swap: self.swap.or(fleet.swap),
+            security_upgrades: self.security_upgrades.or(fleet.security_upgrades),
+            clock_sync: self.clock_sync.or(fleet.clock_sync),
+            journal: self.journal.or(fleet.journal),
+            sysctl: self.sysctl.or(fleet.sysctl),
+            docker: self.docker.or(fleet.docker),
+            fail2ban: self.fail2ban.or(fleet.fail2ban),
+            sudo_password: self.sudo_password.or(fleet.sudo_password),
+            sshd: Some(SshdFile {
+                manage: sshd.manage.or(fleet_sshd.manage),
+                root_login: sshd.root_login.or(fleet_sshd.root_login),
+                lines: sshd.lines.or(fleet_sshd.lines),
+            }),
+            firewall: Some(FirewallFile {
+                manage: firewall.manage.or(fleet_firewall.manage),
+                open: firewall.open.or(fleet_firewall.open),
+            }),
+        }
+    }
+
+    pub(super) fn check(self, source: &SourceText) -> Result<Setup, Complaint> {
+        let wrong = |span: Range<usize>, what: String| source.complain(span, what, None);
+        let word = |value: Spanned<String>, fits: fn(&str) -> bool, what: &str| {
+            if fits(value.as_ref()) {
+                Ok(value.into_inner())
+            } else {
+                Err(wrong(
+                    value.span(),
+                    format!("`{}` is no {what}", value.as_ref()),
+                ))
+            }
+        };
+        let words = |values: Vec<Spanned<String>>, fits, what| {
+            let values = values.into_iter();
+            values
+                .map(|value| word(value, fits, what))
+                .collect::<Result<BTreeSet<String>, Complaint>>()
+        };
+        let optional = |value: Option<Spanned<String>>, fits, what| {
+            value.map(|value| word(value, fits, what)).transpose()
+        };
+        let swap = self.swap.map(|value| {
+            let bytes = bytes(value.as_ref());
+            let what = format!(
+                "`{}` is no size: write one such as \"1G\" or \"512M\"",
+                value.as_ref()
+            );
+            bytes.ok_or_else(|| wrong(value.span(), what))
+        });
+        let mut sysctl = BTreeMap::new();
+        for (key, value) in self.sysctl.unwrap_or_default() {
+            let text = match value {
+                toml::Value::String(text) if is_line(&text) => text,
+                toml::Value::Integer(number) => number.to_string(),
+                _ => {
+                    let what = format!("`{}` takes a number or a text of one line", key.as_ref());
+                    return Err(wrong(key.span(), what));
+                }
+            };
+            sysctl.insert(word(key, is_sysctl, "kernel setting")?, text);
+        }
+        let sshd = self.sshd.unwrap_or_default();
+        let firewall = self.firewall.unwrap_or_default();
+        let open = match firewall.open {
+            Some(open) => words(open, is_port, "port: write one such as \"8080/tcp\"")?,
+            None => OPEN.map(str::to_owned).into(),
+        };
+        Ok(Setup {
+            login: optional(self.login, super::check::is_user, "user name")?,
+            system: DesiredSystem {
+                packages: words(
+                    self.packages.unwrap_or_default(),
+                    is_package,
+                    "Debian package",
+                )?,
+                timezone: optional(
+                    self.timezone,
+                    is_zone,
+                    "time zone, such as \"Europe/Berlin\"",
+                )?,
+                swap: swap.transpose()?,
+                security_upgrades: self.security_upgrades.unwrap_or(true),
+                clock_sync: self.clock_sync.unwrap_or(true),
+                journal: match optional(self.journal, is_size, "size, such as \"500M\"")? {
+                    Some(none) if none == "0" => None,
+                    size => Some(size.unwrap_or_else(|| JOURNAL.to_owned())),
+                },
+                sysctl,
+                docker: self.docker.unwrap_or(false),
+                fail2ban: self.fail2ban.unwrap_or(false),
+                sudo_without_password: !self.sudo_password.unwrap_or(false),
+            },
+            sshd: sshd.manage.unwrap_or(true).then(|| DesiredSshd {
+                root_login: sshd.root_login.unwrap_or(false),
+                lines: sshd.lines.unwrap_or_default(),
+            }),
+            firewall: firewall.manage.unwrap_or(true).then_some(DesiredFirewall {
+                open,
+                close_used: false,
+            }),
+        })
+    }
+}
+
+fn is_line(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(char::is_control)
+}
+
+fn is_package(text: &str) -> bool {
+    text.len() > 1
+        && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'+' | b'.'))
+}
+
+fn is_zone(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+'))
+    };
+    text.split('/').all(part)
+}
+
+fn is_sysctl(text: &str) -> bool {
+    text.contains('.')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))
+}
+
+fn is_size(text: &str) -> bool {
+    text == "0" || bytes(text).is_some()
+}
+
+fn is_port(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(port, protocol)| {
+        matches!(protocol, "tcp" | "udp") && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+/// `512M` and `2G`.
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = match text.strip_suffix('G') {
+        Some(number) => (number, 1 << 30),
+        None => (text.strip_suffix('M')?, 1 << 20),
+    };
+    let number: u64 = number.parse().ok()?;
+    number.checked_mul(unit).filter(|bytes| *bytes > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_what_they_should_be() {
+        assert_eq!(bytes("2G"), Some(2 << 30));
+        for wrong in ["", "G", "0M", "1T", "99999999999999999999G"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+        assert!(is_port("80/tcp") && is_port("51820/udp"));
+        for wrong in ["80", "0/tcp", "70000/tcp", "80/icmp", "{ 1 }/tcp"] {
+            assert!(!is_port(wrong), "{wrong}");
+        }
+        assert!(is_zone("Europe/Berlin") && is_zone("UTC"));
+        assert!(!is_zone("../etc/passwd") && !is_zone("/UTC") && !is_zone(""));
+        assert!(is_package("libpq-dev") && !is_package("--yes") && !is_package("a b"));
+    }
+}
