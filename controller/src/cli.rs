@@ -38,6 +38,7 @@ Exit codes:
 
 Examples:
   longshore init
+  longshore bootstrap staging
   longshore next-version
   longshore build
   longshore deploy staging --release dist/cortico-1.4.0.tar.gz
@@ -56,6 +57,8 @@ enum Verb {
     Init(commands::init::InitArgs),
     NextVersion(commands::next_version::NextVersionArgs),
     Bump(commands::bump::BumpArgs),
+    #[command(alias = "setup")]
+    Bootstrap(commands::bootstrap::BootstrapArgs),
     Build(commands::build::BuildArgs),
     Deploy(commands::deploy::DeployArgs),
     Rollback(commands::rollback::RollbackArgs),
@@ -73,6 +76,7 @@ impl Verb {
             Verb::Init(_) => "init",
             Verb::NextVersion(_) => "next-version",
             Verb::Bump(_) => "bump",
+            Verb::Bootstrap(_) => "bootstrap",
             Verb::Build(_) => "build",
             Verb::Deploy(_) => "deploy",
             Verb::Rollback(_) => "rollback",
@@ -126,6 +130,7 @@ fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {
         Verb::Init(args) => commands::init::run(&args, context),
         Verb::NextVersion(args) => commands::next_version::run(&args, context),
         Verb::Bump(args) => commands::bump::run(&args, context),
+        Verb::Bootstrap(args) => runtime.block_on(commands::bootstrap::run(&args, context)),
         Verb::Build(args) => commands::build::run(&args, context),
         Verb::Deploy(args) => runtime.block_on(commands::deploy::run(&args, context)),
         Verb::Rollback(args) => runtime.block_on(commands::rollback::run(&args, context)),

@@ -5,6 +5,7 @@
 
 pub mod agent_client;
 mod agents;
+mod bootstrap;
 pub mod build;
 mod cli;
 mod commands;

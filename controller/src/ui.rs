@@ -137,15 +137,16 @@ impl Ui {
     }
 }
 
-impl AskPassphrase for Ui {
-    fn ask(&self, file: &Path) -> Option<String> {
+impl Ui {
+    /// Asks for what nobody may see; nothing where nobody is there.
+    pub fn ask_secret(&self, what: &str) -> Option<String> {
         if !io::stderr().is_terminal() {
             return None;
         }
         let ask = || {
             let mut err = io::stderr();
             // If the question cannot be shown, the answer will not come either.
-            let _ = write!(err, "Passphrase of {}: ", file.display());
+            let _ = write!(err, "{what}: ");
             let _ = err.flush();
             console::Term::stderr().read_secure_line().ok()
         };
@@ -154,6 +155,12 @@ impl AskPassphrase for Ui {
             Some(bars) => bars.suspend(ask),
             None => ask(),
         }
+    }
+}
+
+impl AskPassphrase for Ui {
+    fn ask(&self, file: &Path) -> Option<String> {
+        self.ask_secret(&format!("Passphrase of {}", file.display()))
     }
 }
 

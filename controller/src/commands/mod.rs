@@ -1,6 +1,7 @@
 //! The verbs, one file each: its arguments and one function that runs it.
 
 mod asking;
+pub(crate) mod bootstrap;
 pub(crate) mod build;
 mod build_check;
 pub(crate) mod bump;

@@ -5,6 +5,7 @@
 
 mod address;
 mod check;
+mod edit;
 mod file;
 mod locate;
 mod pattern;
@@ -21,6 +22,7 @@ use russh::keys::PublicKey;
 use thiserror::Error;
 
 pub use address::{Address, AddressError};
+pub use edit::{EditError, pin_host_keys};
 pub use locate::{LocateError, find_upwards, locate};
 pub use pattern::{HostPattern, glob};
 pub use select::{HostSelection, SelectionError};

@@ -1,0 +1,103 @@
+//! The lines between us and `longshore-agent setup` on one host.
+
+use longshore_shared::setup::{FromSetup, LONGEST_LINE, ToSetup};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+
+use super::carry::{self, Packed};
+use super::contact::Contact;
+use super::outcome::{Outcome, Stopped};
+use crate::ssh::{AgentGone, AgentStream, Ending};
+
+/// One run of `setup`.
+pub(super) struct Conversation {
+    stream: BufReader<AgentStream>,
+    ending: Ending,
+}
+
+impl Conversation {
+    /// Starts the agent that is there, where it is the same as ours; else ours.
+    pub(super) async fn begin(contact: &Contact, agent: &Packed) -> Result<Self, Stopped> {
+        let there = contact.probed.agent == Some(agent.digest);
+        let way = contact.probed.way;
+        let command = if there {
+            carry::installed(way, "setup")
+        } else {
+            agent.lay_down_and_run(way)
+        };
+        let stream = contact.session.run(&command).await;
+        let stream = stream.map_err(|error| {
+            Stopped::new(
+                Outcome::Failed,
+                error.to_string(),
+                "log in there by hand to see why",
+            )
+        })?;
+        let mut conversation = Self {
+            ending: stream.ending(),
+            stream: BufReader::new(stream),
+        };
+        if !there {
+            conversation.write(&agent.gz).await?;
+        }
+        if let Some(password) = &contact.password {
+            conversation
+                .write(format!("{password}\n").as_bytes())
+                .await?;
+        }
+        Ok(conversation)
+    }
+
+    pub(super) async fn say(&mut self, message: &ToSetup) -> Result<(), Stopped> {
+        let mut line = serde_json::to_vec(message).map_err(|error| {
+            Stopped::new(
+                Outcome::Failed,
+                error.to_string(),
+                "this is a defect of Longshore",
+            )
+        })?;
+        line.push(b'\n');
+        self.write(&line).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+        let mut written = self.stream.get_mut().write_all(bytes).await;
+        if written.is_ok() {
+            written = self.stream.get_mut().flush().await;
+        }
+        match written {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.gone().await),
+        }
+    }
+
+    /// The next message. What is none was printed by a login script.
+    pub(super) async fn hear(&mut self) -> Result<FromSetup, Stopped> {
+        loop {
+            let mut line = Vec::new();
+            let most = LONGEST_LINE as u64;
+            let read = (&mut self.stream)
+                .take(most)
+                .read_until(b'\n', &mut line)
+                .await;
+            if !matches!(read, Ok(1..)) {
+                return Err(self.gone().await);
+            }
+            if let Ok(message) = serde_json::from_slice(&line) {
+                return Ok(message);
+            }
+        }
+    }
+
+    async fn gone(&self) -> Stopped {
+        let again =
+            "bootstrap again: it goes on where it stopped, and the host stays usable meanwhile";
+        match self.ending.explain().await {
+            AgentGone::Lost => Stopped::new(
+                Outcome::Failed,
+                "the connection was lost while the host was set up",
+                again,
+            ),
+            gone => Stopped::new(Outcome::Failed, format!("setup ended: {gone}"), again),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! One host, from first contact to the end.
+
+use std::time::Instant;
+
+use longshore_shared::setup::{Desired, FromSetup, Plan, SetupFailure, ToSetup};
+use tokio::io::AsyncReadExt as _;
+
+use super::carry;
+use super::contact::{self, Contact};
+use super::conversation::Conversation;
+use super::outcome::{Ended, Outcome, Stopped};
+use super::{Job, Mode, Wanted};
+use crate::rollout::HostFailure;
+use crate::ssh::{Session, key_line};
+
+/// As many lines of a program as a person reads.
+const KEPT_LINES: usize = 12;
+const CONFIRMED: &str = "confirmed";
+
+/// Never fails for itself: what went wrong is in what it gives back.
+pub(crate) async fn bootstrap(job: Job, wanted: Wanted) -> Ended {
+    let begun = Instant::now();
+    let mut ended = Ended {
+        host: wanted.host.name.clone(),
+        outcome: Outcome::Unchanged,
+        made: 0,
+        changes: Vec::new(),
+        notes: Vec::new(),
+        host_key: None,
+        failure: None,
+        seconds: 0.0,
+    };
+    if let Err(stopped) = whole(&job, &wanted, &mut ended).await {
+        ended.outcome = stopped.outcome;
+        ended.failure = Some(*stopped.failure);
+    }
+    ended.seconds = begun.elapsed().as_secs_f64();
+    ended
+}
+
+async fn whole(job: &Job, wanted: &Wanted, ended: &mut Ended) -> Result<(), Stopped> {
+    let host = &wanted.host;
+    let contact = contact::make(job, host).await?;
+    if host.host_keys.is_empty() {
+        ended.host_key = contact.session.host_key().map(key_line);
+    }
+    let mut desired = wanted.desired.clone();
+    let shuts_root_out = desired.sshd.as_ref().is_some_and(|sshd| !sshd.root_login);
+    desired.sudo_login = contact.by_sudo();
+    if shuts_root_out && !desired.sudo_login {
+        desired.sudo_login = closed(contact::own_sudo(job, host, &contact).await).await;
+    }
+    run(job, wanted, &contact, &mut desired, ended).await?;
+    // Somebody who can become root may be there only now.
+    if job.mode == Mode::Change && shuts_root_out && !desired.sudo_login {
+        desired.sudo_login = closed(contact::own_sudo(job, host, &contact).await).await;
+        if desired.sudo_login {
+            run(job, wanted, &contact, &mut desired, ended).await?;
+        }
+    }
+    contact.session.close().await;
+    Ok(())
+}
+
+/// Whether there was one.
+async fn closed(contact: Option<Contact>) -> bool {
+    match contact {
+        Some(contact) => {
+            contact.session.close().await;
+            true
+        }
+        None => false,
+    }
+}
+
+async fn run(
+    job: &Job,
+    wanted: &Wanted,
+    contact: &Contact,
+    desired: &mut Desired,
+    ended: &mut Ended,
+) -> Result<(), Stopped> {
+    let machine = &contact.probed.machine;
+    let Some(agent) = job.agents.of(machine) else {
+        return Err(Stopped::new(
+            Outcome::Refused,
+            format!(
+                "the host's processor is {machine}, and the agents at hand are for {}",
+                job.agents.machines()
+            ),
+            "bring one for it along with --agent FILE",
+        ));
+    };
+    desired.agent = agent.digest;
+    let mut conversation = Conversation::begin(contact, agent).await?;
+    conversation
+        .say(&ToSetup::Desired(Box::new(desired.clone())))
+        .await?;
+    let mut following = Following {
+        job,
+        wanted,
+        contact,
+        said: Vec::new(),
+        doing: None,
+    };
+    let plan = following.plan(&mut conversation).await?;
+    following.tell_plan(&plan);
+    ended.changes.extend(plan.changes.iter().cloned());
+    ended.notes = plan.notes;
+    if !plan.problems.is_empty() {
+        return Err(refused(&plan.problems));
+    }
+    if job.mode == Mode::Plan {
+        if !ended.changes.is_empty() {
+            ended.outcome = Outcome::Differs;
+        }
+        return Ok(());
+    }
+    conversation.say(&ToSetup::Go).await?;
+    let (made, notes) = following.follow(&mut conversation).await?;
+    ended.made += made;
+    ended.notes = notes;
+    if ended.made > 0 {
+        ended.outcome = Outcome::Changed;
+    }
+    Ok(())
+}
+
+fn refused(problems: &[SetupFailure]) -> Stopped {
+    let mut what = problems.iter().map(|problem| problem.what.clone());
+    Stopped {
+        outcome: Outcome::Refused,
+        failure: Box::new(HostFailure {
+            what: what.next().unwrap_or_default(),
+            causes: what.collect(),
+            hints: problems
+                .iter()
+                .map(|problem| problem.next.clone())
+                .collect(),
+            ..HostFailure::default()
+        }),
+    }
+}
+
+/// What is heard of one run.
+struct Following<'a> {
+    job: &'a Job,
+    wanted: &'a Wanted,
+    contact: &'a Contact,
+    said: Vec<String>,
+    doing: Option<String>,
+}
+
+impl Following<'_> {
+    async fn plan(&mut self, conversation: &mut Conversation) -> Result<Plan, Stopped> {
+        match conversation.hear().await? {
+            FromSetup::Plan(plan) => Ok(plan),
+            FromSetup::Failed(failure) => Err(self.failed(failure)),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    fn tell_plan(&self, plan: &Plan) {
+        let host = &self.wanted.host.name;
+        let tell = &self.job.tell;
+        tell.say(host, &plan.host);
+        for change in &plan.changes {
+            tell.say(host, &format!("  {change}"));
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        conversation: &mut Conversation,
+    ) -> Result<(usize, Vec<String>), Stopped> {
+        loop {
+            match conversation.hear().await? {
+                FromSetup::Begin(what) => {
+                    self.job
+                        .tell
+                        .say(&self.wanted.host.name, &format!("making {what}"));
+                    self.said.clear();
+                    self.doing = Some(what);
+                }
+                FromSetup::Said(line) => {
+                    self.job.tell.detail(&self.wanted.host.name, &line);
+                    self.said.push(line);
+                    if self.said.len() > KEPT_LINES {
+                        self.said.remove(0);
+                    }
+                }
+                FromSetup::Waiting(why) => self.job.tell.say(&self.wanted.host.name, &why),
+                FromSetup::Confirm { token } => {
+                    let confirmed = self.confirm(&token).await;
+                    conversation.say(&ToSetup::Confirmed(confirmed)).await?;
+                }
+                FromSetup::Done { changes, notes } => return Ok((changes, notes)),
+                FromSetup::Failed(failure) => return Err(self.failed(failure)),
+                FromSetup::Plan(_) => return Err(out_of_turn()),
+            }
+        }
+    }
+
+    /// Calls the host anew, as it can be called from now on.
+    async fn confirm(&self, token: &str) -> bool {
+        let same = Session::connect(&self.contact.target, &self.job.keyring).await;
+        let (session, way, password) = match same {
+            Ok(session) => (
+                session,
+                self.contact.probed.way,
+                self.contact.password.clone(),
+            ),
+            Err(_) => {
+                let host = &self.wanted.host;
+                let Some(own) = contact::own_sudo(self.job, host, self.contact).await else {
+                    return false;
+                };
+                (own.session, own.probed.way, own.password)
+            }
+        };
+        let command = carry::installed(way, &format!("setup --confirm {token}"));
+        let said = async {
+            let mut stream = session.run(&command).await.ok()?;
+            if let Some(password) = password {
+                let line = format!("{password}\n");
+                tokio::io::AsyncWriteExt::write_all(&mut stream, line.as_bytes())
+                    .await
+                    .ok()?;
+            }
+            let mut said = String::new();
+            stream
+                .take(64 * 1024)
+                .read_to_string(&mut said)
+                .await
+                .ok()?;
+            Some(said)
+        };
+        let said = said.await;
+        session.close().await;
+        said.is_some_and(|said| said.lines().any(|line| line == CONFIRMED))
+    }
+
+    fn failed(&self, failure: SetupFailure) -> Stopped {
+        let what = match &self.doing {
+            Some(doing) => format!("{doing}: {}", failure.what),
+            None => failure.what,
+        };
+        Stopped {
+            outcome: Outcome::Failed,
+            failure: Box::new(HostFailure {
+                what,
+                log: self.said.clone(),
+                hints: vec![failure.next],
+                ..HostFailure::default()
+            }),
+        }
+    }
+}
+
+fn out_of_turn() -> Stopped {
+    Stopped::new(
+        Outcome::Failed,
+        "the host said something out of turn",
+        "bootstrap again",
+    )
+}
