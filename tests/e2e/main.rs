@@ -4,6 +4,7 @@
 mod agent;
 mod ambush;
 mod answers;
+mod bare;
 mod broken_releases;
 mod deployments;
 mod dist;
@@ -45,6 +46,7 @@ const STORIES: &[&[Story]] = &[
     dist::STORIES,
     first_steps::STORIES,
     large::STORIES,
+    bare::STORIES,
 ];
 
 fn main() -> ExitCode {

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
+use longshore_lab::base::{self, Kind};
 use longshore_lab::controller::{Answer, Controller};
 use longshore_lab::host::Host;
 use longshore_lab::lab::{self, Claim, Lab, Plan};
 use longshore_lab::load::Load;
 use longshore_lab::place::Place;
+use longshore_lab::provision::Bare;
 use longshore_lab::sample::{Behaviour, Repository, Sample};
 use longshore_lab::{binaries, inventory, sample, say};
 use tempfile::TempDir;
@@ -59,6 +61,7 @@ impl Stage {
             environment: ENVIRONMENT.to_owned(),
             apps: sample::apps(),
             product: Some(product),
+            bare: None,
         };
         let lab = Lab::up(&place, &plan, &claim)?;
         let free = Mutex::new((0..HOSTS).collect());
@@ -88,6 +91,28 @@ pub(crate) struct Lease {
 
 /// Waits for so many hosts, and gives them as good as new.
 pub(crate) fn lease(count: usize) -> Result<Lease> {
+    let lease = take(count)?;
+    lease.renew_all(&lease.stage.plan)?;
+    Ok(lease)
+}
+
+/// The same for hosts as a provider hands them over.
+pub(crate) fn lease_bare(count: usize, bare: Bare) -> Result<Lease> {
+    let mut lease = take(count)?;
+    let base = base::ready(Kind::Bare(bare.suite), &lease.cache())?;
+    for host in &mut lease.hosts {
+        host.base.clone_from(&base);
+    }
+    let plan = Plan {
+        product: None,
+        bare: Some(bare),
+        ..lease.stage.plan.clone()
+    };
+    lease.renew_all(&plan)?;
+    Ok(lease)
+}
+
+fn take(count: usize) -> Result<Lease> {
     let stage = stage()?;
     assert!(count <= HOSTS, "the stage has {HOSTS} hosts");
     let taken = {
@@ -113,7 +138,6 @@ pub(crate) fn lease(count: usize) -> Result<Lease> {
         folder: tempfile::tempdir()?,
         hosts,
     };
-    lease.renew_all()?;
     lease.write_inventory(&[Sample::Cortico, Sample::Tiny])?;
     inventory::write_home(&lease.home(), &stage.lab.keys.operator.file)?;
     Ok(lease)
@@ -127,9 +151,9 @@ impl Drop for Lease {
 }
 
 impl Lease {
-    fn renew_all(&self) -> Result<()> {
+    fn renew_all(&self, plan: &Plan) -> Result<()> {
         thread::scope(|scope| {
-            let (lab, plan) = (&self.stage.lab, &self.stage.plan);
+            let lab = &self.stage.lab;
             let renewed: Vec<_> = self
                 .hosts
                 .iter()
@@ -228,6 +252,27 @@ impl Lease {
             answer.all()
         );
         Ok(repository.tarball(version).display().to_string())
+    }
+
+    /// The public half of the operator's key.
+    pub(crate) fn operator_key(&self) -> &str {
+        &self.stage.lab.keys.operator.public
+    }
+
+    /// The public half of the key that releases are signed with.
+    pub(crate) fn signing_public(&self) -> String {
+        self.stage.lab.keys.signing.pinned()
+    }
+
+    /// The agent that was built for the hosts.
+    pub(crate) fn agent(&self) -> Result<String> {
+        let product = self
+            .stage
+            .plan
+            .product
+            .as_ref()
+            .ok_or("no agent was built")?;
+        Ok(product.agent.display().to_string())
     }
 
     /// Deploys a tarball to all leased hosts.

@@ -24,6 +24,12 @@ pub const STRANGER: User = User {
     uid: 2002,
     groups: &[],
 };
+/// Whom a provider made, on hosts where root may not log in.
+pub const PROVIDERS: User = User {
+    name: "debian",
+    uid: 1000,
+    groups: &["sudo"],
+};
 /// The group that may open the agent's socket.
 pub const AGENT_GROUP: &str = "longshore";
 /// Its number.

@@ -11,24 +11,57 @@ use thiserror::Error;
 
 use crate::{process as program, say};
 
-const SUITE: &str = "bookworm";
 /// Names a mirror where the machine's own apt has none.
 const MIRROR: &str = "LONGSHORE_LAB_MIRROR";
 const LOCAL_AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 /// Raise it when what `finish` does changes: it is part of every base's name.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// What a host has before anybody does anything to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Ready for an agent: nginx, Python, SQLite.
     Serving,
+    /// As a provider hands it over: sshd and sudo.
+    Bare(Suite),
 }
 
-impl Kind {
-    fn name(self) -> &'static str {
+/// Which Debian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suite {
+    /// 12
+    Bookworm,
+    /// 13
+    Trixie,
+}
+
+impl Suite {
+    /// As mirrors call it.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Serving => "serving",
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+}
+
+/// What bootstrap installs, so that it need not be fetched by every host anew. It lies in apt's
+/// cache; nothing of it is installed.
+const FETCHED: &str = "nginx python3 python3-venv unattended-upgrades systemd-timesyncd nftables \
+                       python3-systemd fail2ban tzdata";
+
+impl Kind {
+    fn name(self) -> String {
+        match self {
+            Self::Serving => "serving".to_owned(),
+            Self::Bare(suite) => format!("bare-{}", suite.name()),
+        }
+    }
+
+    fn suite(self) -> Suite {
+        match self {
+            Self::Serving => Suite::Bookworm,
+            Self::Bare(suite) => suite,
         }
     }
 
@@ -44,6 +77,7 @@ impl Kind {
             "procps",
         ];
         match self {
+            Self::Bare(_) => {}
             Self::Serving => packages.extend([
                 "nginx",
                 "python3",
@@ -56,6 +90,19 @@ impl Kind {
             ]),
         }
         packages
+    }
+
+    /// What is done inside it last.
+    fn last_words(self) -> String {
+        match self {
+            Self::Serving => "update-ca-certificates && apt-get clean".to_owned(),
+            // The lists are taken away again: a new server has to fetch its own.
+            Self::Bare(_) => format!(
+                "update-ca-certificates && apt-get -qq update && apt-get clean && \
+                 apt-get -qq -y --no-install-recommends --download-only install {FETCHED} && \
+                 rm -rf /var/lib/apt/lists && mkdir -p /var/lib/apt/lists/partial"
+            ),
+        }
     }
 }
 
@@ -73,7 +120,7 @@ pub enum Error {
     },
     /// Nothing to make it from.
     #[error(
-        "the apt sources of this machine name no mirror of Debian {SUITE} (run `apt-get update`, \
+        "the apt sources of this machine name no mirror of Debian (run `apt-get update`, \
          or set {MIRROR} to one)"
     )]
     NoMirror,
@@ -108,7 +155,7 @@ pub fn ready(kind: Kind, cache: &Path) -> Result<PathBuf, Error> {
     say::line(&format!("from {mirror} into {}", finished.display()));
     let unfinished = bases.join(format!("{key}.{}.part", process::id()));
     debootstrap(kind, &mirror, &unfinished)?;
-    finish(&unfinished)?;
+    finish(kind, &unfinished)?;
     fs_err::rename(&unfinished, &finished)?;
     Ok(finished)
 }
@@ -127,7 +174,7 @@ fn debootstrap(kind: Kind, mirror: &str, target: &Path) -> Result<(), Error> {
     command.args(["--mount", "--mount-proc", "--propagation=private"]);
     command.args(["debootstrap", "--variant=minbase"]);
     command.arg(format!("--include={}", kind.packages().join(",")));
-    command.arg(SUITE).arg(target).arg(mirror);
+    command.arg(kind.suite().name()).arg(target).arg(mirror);
     program::run(&mut command).map_err(|source| Error::Debootstrap {
         mirror: mirror.to_owned(),
         source,
@@ -135,7 +182,7 @@ fn debootstrap(kind: Kind, mirror: &str, target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn finish(root: &Path) -> Result<(), Error> {
+fn finish(kind: Kind, root: &Path) -> Result<(), Error> {
     // A public userland shared by all hosts must hold nothing that tells one host from another.
     for entry in fs_err::read_dir(root.join("etc/ssh"))? {
         let entry = entry?;
@@ -167,8 +214,8 @@ fn finish(root: &Path) -> Result<(), Error> {
         fs_err::write(&path, content)?;
         fs_err::set_permissions(&path, PermissionsExt::from_mode(0o644))?;
     }
-    let script = "update-ca-certificates && apt-get clean";
-    program::run(Command::new("chroot").arg(root).args(["sh", "-c", script]))
+    let script = kind.last_words();
+    program::run(Command::new("chroot").arg(root).args(["sh", "-c", &script]))
         .map_err(Error::Finish)?;
     Ok(())
 }
@@ -186,7 +233,9 @@ fn clear_unfinished(bases: &Path, key: &str) -> Result<(), Error> {
 
 fn key(kind: Kind, mirror: &str) -> String {
     let mut digest = Sha256::new();
-    digest.update(format!("{RECIPE} {SUITE} {mirror} {:?}", kind.packages()));
+    let (suite, packages) = (kind.suite().name(), kind.packages());
+    let last = kind.last_words();
+    digest.update(format!("{RECIPE} {suite} {mirror} {packages:?} {last}"));
     for (name, content) in local_authorities() {
         digest.update(name);
         digest.update(content);
@@ -221,7 +270,8 @@ fn local_authorities() -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// The mirror that was named, else the one that this machine's own apt uses for Debian 12.
+/// The mirror that was named, else the one that this machine's own apt uses for Debian; mirrors have
+/// every release.
 fn mirror() -> Result<String, Error> {
     if let Ok(named) = std::env::var(MIRROR) {
         return Ok(named);
@@ -246,7 +296,7 @@ fn mirror_in(targets: &str, listed: impl Fn(&str) -> String) -> Option<String> {
     };
     targets.lines().find_map(|line| {
         let words: Vec<&str> = line.split(' ').collect();
-        let [uri, SUITE, "main"] = words[..] else {
+        let [uri, "bookworm" | "trixie", "main"] = words[..] else {
             return None;
         };
         match uri.strip_prefix("mirror+file:") {

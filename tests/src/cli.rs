@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use thiserror::Error;
 
+use crate::base::Suite;
 use crate::{commands, say};
 
 const HELP: &str = "\
@@ -16,6 +17,8 @@ The lab of Longshore: real Debian hosts on this machine.
                                      measure it beside tar | ssh and rsync; takes its hosts down
   cargo lab dist                     a tarball to install from: the controller and its agents
   cargo lab up N [--without-agent]   boot N hosts (needs root or passwordless sudo)
+  cargo lab up N --bare [--debian 13]
+                                     boot hosts as a provider hands them over, for bootstrap
   cargo lab ssh HOST [COMMAND...]    log in to a host as root
   cargo lab longshore ARGS...        run longshore as the lab's operator, with its inventory
   cargo lab down                     take the hosts down and clear everything
@@ -37,6 +40,8 @@ pub enum Order {
         hosts: usize,
         /// With the agent installed.
         agent: bool,
+        /// As a provider hands them over.
+        bare: Option<Suite>,
     },
     /// Log in.
     Ssh {
@@ -87,7 +92,7 @@ pub fn main() -> ExitCode {
             say::answer(HELP);
             Ok(ExitCode::SUCCESS)
         }
-        Order::Up { hosts, agent } => commands::up::run(hosts, agent),
+        Order::Up { hosts, agent, bare } => commands::up::run(hosts, agent, bare),
         Order::Ssh { host, command } => commands::ssh::run(&host, &command),
         Order::Demo => commands::demo::run(),
         Order::Dist => commands::dist::run(),
@@ -133,16 +138,25 @@ fn parse(mut parser: lexopt::Parser) -> Result<Order, Error> {
 }
 
 fn parse_up(mut parser: lexopt::Parser) -> Result<Order, Error> {
-    let (mut hosts, mut agent) = (None, true);
+    let (mut hosts, mut agent, mut bare, mut suite) = (None, true, false, Suite::Bookworm);
     while let Some(word) = parser.next()? {
         match word {
             Long("without-agent") => agent = false,
+            Long("bare") => (bare, agent) = (true, false),
+            Long("debian") => {
+                suite = match parser.value()?.string()?.as_str() {
+                    "12" => Suite::Bookworm,
+                    "13" => Suite::Trixie,
+                    _ => return Err(Error::Missing("up --debian", "12 or 13")),
+                }
+            }
             Value(value) if hosts.is_none() => hosts = Some(value.parse()?),
             other => return Err(other.unexpected().into()),
         }
     }
     let hosts = hosts.ok_or(Error::Missing("up", "the number of hosts"))?;
-    Ok(Order::Up { hosts, agent })
+    let bare = bare.then_some(suite);
+    Ok(Order::Up { hosts, agent, bare })
 }
 
 /// Everything that follows, options too: it belongs to another program.
@@ -174,12 +188,14 @@ mod tests {
             read(&["up", "3"]).unwrap(),
             Order::Up {
                 hosts: 3,
-                agent: true
+                agent: true,
+                bare: None,
             }
         );
         let bare = Order::Up {
             hosts: 1,
             agent: false,
+            bare: None,
         };
         assert_eq!(read(&["up", "--without-agent", "1"]).unwrap(), bare);
         assert_eq!(read(&[]).unwrap(), Order::Help);

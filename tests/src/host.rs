@@ -96,7 +96,7 @@ pub struct Host {
     /// Its place in the lab, from 0.
     pub index: u8,
     pub(crate) folder: PathBuf,
-    pub(crate) base: PathBuf,
+    pub base: PathBuf,
     pub(crate) namespace: String,
     pub(crate) machine: String,
     pub(crate) group: Cgroup,

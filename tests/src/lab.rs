@@ -15,7 +15,7 @@ use crate::host::{self, Host};
 use crate::keys::{self, Key, KeyRing};
 use crate::network::{self, Network};
 use crate::place::Place;
-use crate::provision::{self, App, HostFiles, Product};
+use crate::provision::{self, App, Bare, HostFiles, Product};
 use crate::{inventory, say};
 
 /// Why a lab could not be built up, found or taken down.
@@ -78,6 +78,8 @@ pub struct Plan {
     pub apps: Vec<App>,
     /// The agent; none boots hosts without one.
     pub product: Option<Product>,
+    /// Boots hosts as a provider hands them over, with nothing of Longshore's.
+    pub bare: Option<Bare>,
 }
 
 /// What is written down before anything is made.
@@ -145,7 +147,10 @@ impl Lab {
             .ok()
             .filter(|count| (1..=200).contains(count));
         let count = count.ok_or(Error::Size(plan.hosts))?;
-        let base = base::ready(Kind::Serving, &place.cache())?;
+        let kind = plan
+            .bare
+            .map_or(Kind::Serving, |bare| Kind::Bare(bare.suite));
+        let base = base::ready(kind, &place.cache())?;
         let network = {
             // Two labs that start at once must not choose the same network.
             let lock = File::create(place.labs().join("network.lock"))?;
@@ -290,6 +295,7 @@ fn raise(host: &Host, keys: &KeyRing, plan: &Plan) -> Result<(), Error> {
         signing_key: &keys.signing.pinned(),
         host_key: &host.host_key.file,
         product: plan.product.as_ref(),
+        login: plan.bare.map(|bare| bare.login),
     };
     fs_err::create_dir_all(host.layer())?;
     provision::write(&host.layer(), &host.base, &files)?;

@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::accounts::{AGENT_GROUP, AGENT_GROUP_ID, Accounts, OPERATOR, STRANGER, User};
+use crate::accounts::{AGENT_GROUP, AGENT_GROUP_ID, Accounts, OPERATOR, PROVIDERS, STRANGER, User};
+use crate::base::Suite;
 
 /// Where units go. One in /etc could not be masked.
 const UNITS: &str = "usr/local/lib/systemd/system";
@@ -30,6 +31,26 @@ pub struct App {
     pub domain: String,
 }
 
+/// A host as a provider hands it over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bare {
+    /// Its Debian.
+    pub suite: Suite,
+    /// As whom the operator may log in.
+    pub login: Login,
+}
+
+/// Whom a provider lets in, with the operator's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// root
+    Root,
+    /// `debian`, who may use sudo without a password; root may not log in.
+    Sudo,
+    /// `debian`, whose sudo asks for a password.
+    SudoWithPassword,
+}
+
 /// Everything about one host that its files must say.
 #[derive(Debug, Clone)]
 pub struct HostFiles<'a> {
@@ -49,6 +70,8 @@ pub struct HostFiles<'a> {
     pub host_key: &'a Path,
     /// The agent, where the lab boots hosts with one.
     pub product: Option<&'a Product>,
+    /// For a bare host, which has nothing of Longshore's.
+    pub login: Option<Login>,
 }
 
 /// The `host.toml` of a host.
@@ -76,8 +99,11 @@ pub fn write(layer: &Path, base: &Path, files: &HostFiles<'_>) -> Result<(), io:
         format!("127.0.0.1 localhost\n127.0.1.1 {}\n", files.name),
     )?;
     layer.file("etc/resolv.conf", 0o644, name_servers())?;
-    accounts(&layer, files)?;
     ssh(&layer, files)?;
+    if let Some(login) = files.login {
+        return bare(&layer, files, login);
+    }
+    accounts(&layer, files)?;
     layer.folder("etc/longshore/apps", 0o755)?;
     layer.folder("srv/longshore", 0o755)?;
     layer.folder("var/lib/longshore", 0o700)?;
@@ -94,23 +120,51 @@ pub fn write(layer: &Path, base: &Path, files: &HostFiles<'_>) -> Result<(), io:
     }
 }
 
-fn accounts(layer: &Layer<'_>, files: &HostFiles<'_>) -> Result<(), io::Error> {
-    let read = |name: &str| fs_err::read_to_string(layer.base.join("etc").join(name));
-    let mut accounts = Accounts {
-        passwd: read("passwd")?,
-        shadow: read("shadow")?,
-        group: read("group")?,
-        gshadow: read("gshadow")?,
+/// Root is let in with the operator's key, or somebody who may become root is.
+fn bare(layer: &Layer<'_>, files: &HostFiles<'_>, login: Login) -> Result<(), io::Error> {
+    let key = files.operator_key;
+    if login == Login::Root {
+        return layer.file("root/.ssh/authorized_keys", 0o600, format!("{key}\n"));
+    }
+    let mut accounts = Accounts::read(layer.base)?;
+    accounts.add_user(&PROVIDERS);
+    accounts.write(layer)?;
+    home(layer, &PROVIDERS, key)?;
+    let password = match login {
+        Login::SudoWithPassword => "",
+        _ => "NOPASSWD: ",
     };
+    let line = format!("{} ALL=(ALL) {password}ALL\n", PROVIDERS.name);
+    layer.file("etc/sudoers.d/90-cloud-init-users", 0o440, line)
+}
+
+fn accounts(layer: &Layer<'_>, files: &HostFiles<'_>) -> Result<(), io::Error> {
+    let mut accounts = Accounts::read(layer.base)?;
     accounts.add_group(AGENT_GROUP, AGENT_GROUP_ID);
     for user in [OPERATOR, STRANGER] {
         accounts.add_user(&user);
         home(layer, &user, files.operator_key)?;
     }
-    layer.file("etc/passwd", 0o644, accounts.passwd)?;
-    layer.file("etc/shadow", 0o600, accounts.shadow)?;
-    layer.file("etc/group", 0o644, accounts.group)?;
-    layer.file("etc/gshadow", 0o600, accounts.gshadow)
+    accounts.write(layer)
+}
+
+impl Accounts {
+    fn read(base: &Path) -> Result<Self, io::Error> {
+        let read = |name: &str| fs_err::read_to_string(base.join("etc").join(name));
+        Ok(Self {
+            passwd: read("passwd")?,
+            shadow: read("shadow")?,
+            group: read("group")?,
+            gshadow: read("gshadow")?,
+        })
+    }
+
+    fn write(self, layer: &Layer<'_>) -> Result<(), io::Error> {
+        layer.file("etc/passwd", 0o644, self.passwd)?;
+        layer.file("etc/shadow", 0o600, self.shadow)?;
+        layer.file("etc/group", 0o644, self.group)?;
+        layer.file("etc/gshadow", 0o600, self.gshadow)
+    }
 }
 
 fn home(layer: &Layer<'_>, user: &User, key: &str) -> Result<(), io::Error> {

@@ -98,6 +98,7 @@ pub fn run(
         environment: ENVIRONMENT.to_owned(),
         apps: (1..=MOST_RUNS).map(product::app_name).map(app).collect(),
         product: Some(product),
+        bare: None,
     };
     let lab = Lab::up(place, &plan, claim)?;
     let measured = measure_all(&lab, options, binary);

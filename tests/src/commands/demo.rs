@@ -42,6 +42,7 @@ pub fn run() -> Done {
         environment: String::from("demo"),
         apps: sample::apps(),
         product: Some(product),
+        bare: None,
     };
     let lab = Lab::up(&place, &plan, &claim)?;
     lab::describe(&lab);

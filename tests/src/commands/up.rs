@@ -4,12 +4,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::Done;
+use crate::base::Suite;
 use crate::lab::{self, Lab, Plan};
 use crate::place::Place;
+use crate::provision::{Bare, Login};
 use crate::{binaries, machine, privilege, sample, say};
 
 /// Boots the hosts.
-pub fn run(hosts: usize, agent: bool) -> Done {
+pub fn run(hosts: usize, agent: bool, bare: Option<Suite>) -> Done {
     let place = Place::from_environment()?;
     privilege::become_root()?;
     machine::prepare()?;
@@ -24,6 +26,10 @@ pub fn run(hosts: usize, agent: bool) -> Done {
         environment: String::from("demo"),
         apps: sample::apps(),
         product,
+        bare: bare.map(|suite| Bare {
+            suite,
+            login: Login::Root,
+        }),
     };
     let started = Instant::now();
     let lab = Lab::up(&place, &plan, &claim)?;

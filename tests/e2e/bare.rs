@@ -1,0 +1,194 @@
+//! Bootstrap: from hosts as a provider hands them over to hosts that take deployments.
+
+use longshore_lab::base::Suite;
+use longshore_lab::controller::{Answer, Controller};
+use longshore_lab::host::Host;
+use longshore_lab::provision::{Bare, Login};
+use longshore_lab::sample::{Behaviour, Sample};
+use serde_json::Value;
+
+use crate::answers::{ended, hosts, kinds, live};
+use crate::stage::{ENVIRONMENT, Lease, lease_bare};
+use crate::told::{Story, Told};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story {
+        name: "bare::debian_12_by_root_takes_deployments",
+        tell: || takes_deployments(Suite::Bookworm, Login::Root),
+    },
+    Story {
+        name: "bare::debian_13_by_sudo_takes_deployments",
+        tell: || takes_deployments(Suite::Trixie, Login::Sudo),
+    },
+];
+
+const TINY: Sample = Sample::Tiny;
+
+/// The inventory of an operator who starts with bare hosts.
+pub(crate) struct Fleet<'a> {
+    lease: &'a Lease,
+    /// Of `[setup]`.
+    pub(crate) setup: String,
+    /// Of `[people]`, beside the operator.
+    pub(crate) people: String,
+    /// Of the environment.
+    pub(crate) environment: String,
+}
+
+impl<'a> Fleet<'a> {
+    pub(crate) fn new(lease: &'a Lease) -> Self {
+        Self {
+            lease,
+            setup: String::new(),
+            people: String::new(),
+            environment: String::new(),
+        }
+    }
+
+    /// Written anew: what bootstrap pinned is gone.
+    pub(crate) fn write(&self) -> Told {
+        let signer = format!(
+            "release@example.com namespaces=\"longshore-release,longshore-signers\" {}\n",
+            self.lease.signing_public()
+        );
+        fs_err::write(self.lease.folder().join("allowed_signers"), signer)?;
+        let mut text = format!(
+            "# The fleet of a story.\n[fleet]\nsigners = \"allowed_signers\"\n\n[setup]\n{}\n\
+             [people.ops1]\nkeys = [\"{}\"]\ngroups = [\"sudo\", \"dev\", \"longshore\"]\n{}\n\
+             [environments.{ENVIRONMENT}]\n{}\n",
+            self.setup,
+            self.lease.operator_key().trim(),
+            self.people,
+            self.environment,
+        );
+        for host in &self.lease.hosts {
+            text.push_str(&format!(
+                "\n[[environments.{ENVIRONMENT}.hosts]]   # {}\nname = \"{}\"\naddress = \"{}\"\n\
+                 user = \"ops1\"\nroles = [\"web\"]\n",
+                host.name, host.name, host.address
+            ));
+        }
+        text.push_str(&format!(
+            "\n[environments.{ENVIRONMENT}.apps.tiny]\nhosts = [\"@web\"]\ndomain = \"{}\"\n",
+            TINY.domain()
+        ));
+        fs_err::write(self.lease.inventory(), text)?;
+        Ok(())
+    }
+
+    pub(crate) fn controller(&self) -> Controller {
+        self.lease.controller(TINY)
+    }
+
+    /// `longshore bootstrap` with these words and the hosts' true keys.
+    pub(crate) fn bootstrap(&self, words: &[&str]) -> Result<Answer, Box<dyn std::error::Error>> {
+        let agent = self.lease.agent()?;
+        let mut all = vec!["bootstrap", ENVIRONMENT, "--agent", &agent];
+        let keys: Vec<String> = self
+            .lease
+            .hosts
+            .iter()
+            .map(|host| host.host_key.pinned())
+            .collect();
+        for key in &keys {
+            all.extend(["--host-key", key]);
+        }
+        all.extend(words);
+        Ok(self.controller().run(&all)?)
+    }
+}
+
+/// The number of changes that each host tells.
+pub(crate) fn changes(answer: &Answer) -> Vec<u64> {
+    let number = |host: &Value| host["changes"].as_u64().unwrap_or(u64::MAX);
+    hosts(answer).iter().map(number).collect()
+}
+
+/// What each host planned, one below the other.
+pub(crate) fn planned(answer: &Answer) -> String {
+    let lines = hosts(answer)
+        .into_iter()
+        .flat_map(|host| host["plan"].as_array().cloned().unwrap_or_default());
+    lines
+        .filter_map(|line| Some(line.as_str()?.to_owned() + "\n"))
+        .collect()
+}
+
+#[track_caller]
+fn nothing_to_do(answer: &Answer) {
+    ended(answer, 0);
+    assert!(
+        changes(answer).iter().all(|number| *number == 0),
+        "{}",
+        answer.all()
+    );
+}
+
+fn takes_deployments(suite: Suite, login: Login) -> Told {
+    let lease = lease_bare(2, Bare { suite, login })?;
+    let mut fleet = Fleet::new(&lease);
+    if login == Login::Sudo {
+        fleet.setup = "login = \"debian\"\n".to_owned();
+    }
+    fleet.write()?;
+    let before = fs_err::read_to_string(lease.inventory())?;
+
+    // Nobody is there to say that an unknown key is the host's.
+    let agent = lease.agent()?;
+    let stranger = fleet
+        .controller()
+        .run(&["bootstrap", ENVIRONMENT, "--agent", &agent])?;
+    ended(&stranger, 4);
+    assert_eq!(kinds(&stranger), ["refused"; 2], "{}", stranger.all());
+    assert!(stranger.all().contains("--host-key"), "{}", stranger.all());
+
+    let plan = fleet.bootstrap(&["--plan"])?;
+    ended(&plan, 0);
+    assert_eq!(kinds(&plan), ["differs"; 2], "{}", plan.all());
+    for line in [
+        "+ packages",
+        "+ user ops1 in dev, longshore, sudo",
+        "+ agent",
+        "firewall",
+    ] {
+        assert!(planned(&plan).contains(line), "{line}: {}", plan.all());
+    }
+    for host in &lease.hosts {
+        host.sh("! id ops1 2>/dev/null && ! command -v nginx && test ! -e /etc/longshore && test -z \"$(ls -d /root/.longshore* /home/*/.longshore* 2>/dev/null)\"")?;
+    }
+    assert_eq!(fs_err::read_to_string(lease.inventory())?, before);
+
+    let answer = fleet.bootstrap(&[])?;
+    ended(&answer, 0);
+    assert_eq!(kinds(&answer), ["changed"; 2], "{}", answer.all());
+    let pinned = fs_err::read_to_string(lease.inventory())?;
+    let without: Vec<&str> = pinned
+        .lines()
+        .filter(|line| !line.starts_with("host_key"))
+        .collect();
+    assert_eq!(without, before.lines().collect::<Vec<_>>());
+    for host in &lease.hosts {
+        assert!(pinned.contains(&host.host_key.pinned()), "{pinned}");
+        is_hardened(host)?;
+    }
+    nothing_to_do(&fleet.bootstrap(&[])?);
+
+    let repository = lease.repository(TINY)?;
+    let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &release)?, 0);
+    let status = fleet.controller().run(&["status", ENVIRONMENT])?;
+    assert_eq!(live(&status, "tiny"), ["1.0.0"; 2], "{}", status.all());
+    nothing_to_do(&fleet.bootstrap(&["--check"])?);
+    Ok(())
+}
+
+/// Nobody comes in with a password or as root, and from outside only what should be is reached.
+fn is_hardened(host: &Host) -> Told {
+    host.sh("sshd -T | grep -qx 'passwordauthentication no'")?;
+    host.sh("sshd -T | grep -qx 'permitrootlogin no'")?;
+    host.sh("nft list table inet longshore | grep -q 'tcp dport { 22, 80, 443 } accept'")?;
+    host.sh("systemctl is-active longshore-agent nginx && systemctl is-enabled longshore-agent longshore-boot nginx")?;
+    host.sh("test ! -e /etc/nginx/sites-enabled/default && visudo -c -q")?;
+    host.sh("sudo -u ops1 sudo -n true")?;
+    Ok(())
+}
