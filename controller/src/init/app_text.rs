@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::look::{Project, Serve};
+use super::project::{Project, Serve};
 use super::{Answers, list, quoted};
 
 pub(super) fn render(project: &Project, answers: &Answers) -> String {

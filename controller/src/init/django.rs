@@ -4,7 +4,7 @@ use std::path::Path;
 
 use longshore_shared::app_file::{InnerPath, SitePath};
 
-use super::look::{Project, Serve};
+use super::project::{Project, Serve};
 use super::python::uvicorn;
 use super::sources;
 

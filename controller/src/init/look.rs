@@ -5,6 +5,7 @@ use std::path::Path;
 use super::django;
 use super::node::{self, Node};
 use super::procfile::{self, Procfile};
+use super::project::{Kind, Project, Serve};
 use super::python::{self, Python};
 use super::sources::{self, Source};
 use crate::versions::slug;
@@ -12,61 +13,6 @@ use crate::versions::slug;
 const LONGEST_NAME: usize = 20;
 /// What apps call the path that tells whether they are well.
 const HEALTH: [&str; 6] = ["healthz", "health", "healthcheck", "readyz", "ping", "up"];
-
-/// What the app is made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Django,
-    Flask,
-    FastApi,
-    Procfile,
-    Python,
-    Node,
-    Unknown,
-}
-
-impl Kind {
-    /// As people call it.
-    pub fn words(self) -> &'static str {
-        match self {
-            Kind::Django => "a Django app",
-            Kind::Flask => "a Flask app",
-            Kind::FastApi => "a FastAPI app",
-            Kind::Procfile => "an app with a Procfile",
-            Kind::Python => "a Python app",
-            Kind::Node => "a Node app",
-            Kind::Unknown => "nothing that it knows",
-        }
-    }
-}
-
-/// What serves the app.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Serve {
-    Gunicorn(String),
-    Command(String),
-}
-
-/// Everything that the app file says.
-#[derive(Debug, Clone)]
-pub struct Project {
-    pub kind: Kind,
-    /// An app name to offer.
-    pub name: String,
-    pub(super) python: Option<Python>,
-    pub(super) node: Option<Node>,
-    pub(super) serve: Serve,
-    /// What to look at again, above `[web]`.
-    pub(super) doubts: Vec<String>,
-    pub(super) each_release: Vec<String>,
-    pub(super) migrate: Vec<String>,
-    /// From a path of the site to a folder.
-    pub(super) statics: Vec<(String, String)>,
-    pub(super) shared_dirs: Vec<String>,
-    pub(super) shared_files: Vec<String>,
-    /// Where the app was seen to tell of its health.
-    pub(super) health: Option<String>,
-}
 
 /// Looks at the repository in `root`. Nothing in it is run.
 pub fn look(root: &Path) -> Project {

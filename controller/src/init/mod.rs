@@ -10,6 +10,7 @@ mod inventory_text;
 mod look;
 mod node;
 mod procfile;
+mod project;
 mod python;
 mod sources;
 
@@ -19,7 +20,8 @@ use longshore_shared::app_file::AppFile;
 use russh::keys::PublicKey;
 
 pub use files::{InitError, Written};
-pub use look::{Kind, Project, look};
+pub use look::look;
+pub use project::{Kind, Project};
 
 use crate::inventory::Inventory;
 use crate::toml_file::{SourceText, TomlFileError};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::look::{Project, Serve};
+use super::project::{Project, Serve};
 use super::sources;
 
 /// What `package.json` and the lock file say.

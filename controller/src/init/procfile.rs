@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::look::{Project, Serve};
+use super::project::{Project, Serve};
 use super::python::uvicorn;
 use super::sources;
 

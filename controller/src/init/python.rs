@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::look::{Kind, Project, Serve};
+use super::project::{Kind, Project, Serve};
 use super::sources::{self, Source};
 
 /// Files that name an app's packages.
