@@ -191,16 +191,6 @@ fn finish(kind: Kind, root: &Path) -> Result<(), Error> {
         }
     }
     fs_err::write(root.join("etc/machine-id"), "")?;
-    for default_site in [
-        "etc/nginx/sites-enabled/default",
-        "etc/resolv.conf",
-        "etc/hostname",
-    ] {
-        let path = root.join(default_site);
-        if path.symlink_metadata().is_ok() {
-            fs_err::remove_file(path)?;
-        }
-    }
     for noise in ["apt-daily.timer", "apt-daily-upgrade.timer", "fstrim.timer"] {
         let path = root.join("etc/systemd/system").join(noise);
         if path.symlink_metadata().is_err() {
@@ -217,6 +207,16 @@ fn finish(kind: Kind, root: &Path) -> Result<(), Error> {
     let script = kind.last_words();
     program::run(Command::new("chroot").arg(root).args(["sh", "-c", &script]))
         .map_err(Error::Finish)?;
+    for default_site in [
+        "etc/nginx/sites-enabled/default",
+        "etc/resolv.conf",
+        "etc/hostname",
+    ] {
+        let path = root.join(default_site);
+        if path.symlink_metadata().is_ok() {
+            fs_err::remove_file(path)?;
+        }
+    }
     Ok(())
 }
 
