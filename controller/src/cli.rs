@@ -55,6 +55,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Init(commands::init::InitArgs),
+    Inventory(commands::inventory::InventoryArgs),
     NextVersion(commands::next_version::NextVersionArgs),
     Bump(commands::bump::BumpArgs),
     #[command(alias = "setup")]
@@ -74,6 +75,7 @@ impl Verb {
     fn name(&self) -> &'static str {
         match self {
             Verb::Init(_) => "init",
+            Verb::Inventory(_) => "inventory import",
             Verb::NextVersion(_) => "next-version",
             Verb::Bump(_) => "bump",
             Verb::Bootstrap(_) => "bootstrap",
@@ -128,6 +130,7 @@ fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {
     })?;
     let exit = match verb {
         Verb::Init(args) => commands::init::run(&args, context),
+        Verb::Inventory(args) => commands::inventory::run(&args, context),
         Verb::NextVersion(args) => commands::next_version::run(&args, context),
         Verb::Bump(args) => commands::bump::run(&args, context),
         Verb::Bootstrap(args) => runtime.block_on(commands::bootstrap::run(&args, context)),

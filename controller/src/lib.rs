@@ -16,6 +16,7 @@ pub mod event;
 pub mod exit_code;
 pub mod fleet;
 mod global_args;
+mod import;
 pub mod init;
 pub mod inventory;
 pub mod plan;

@@ -85,12 +85,13 @@ fn text(open: &BTreeSet<String>) -> String {
         }
     }
     let [four, six] = DHCP;
+    // ICMP by its numbers: a small system lacks the file that has their names.
     format!(
         "# Made by longshore bootstrap: changes are overwritten.\n\
          {TABLE}\ndelete {TABLE}\n{TABLE} {{\n    chain input {{\n        \
          type filter hook input priority 0; policy drop;\n        \
          ct state established,related accept\n        ct state invalid drop\n        \
-         iif \"lo\" accept\n        meta l4proto {{ icmp, ipv6-icmp }} accept\n        \
+         iif \"lo\" accept\n        meta l4proto {{ 1, 58 }} accept\n        \
          udp dport {{ {four}, {six} }} accept\n{rules}    }}\n}}\n"
     )
 }

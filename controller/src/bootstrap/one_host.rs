@@ -1,8 +1,8 @@
 //! One host, from first contact to the end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use longshore_shared::setup::{Desired, FromSetup, Plan, SetupFailure, ToSetup};
+use longshore_shared::setup::{CONFIRM_SECONDS, Desired, FromSetup, Plan, SetupFailure, ToSetup};
 use tokio::io::AsyncReadExt as _;
 
 use super::carry;
@@ -15,6 +15,9 @@ use crate::ssh::{Session, key_line};
 
 /// As many lines of a program as a person reads.
 const KEPT_LINES: usize = 12;
+/// Well before the host takes it back.
+const CONFIRM_PATIENCE: Duration = Duration::from_secs(CONFIRM_SECONDS / 2);
+const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
 const CONFIRMED: &str = "confirmed";
 
 /// Never fails for itself: what went wrong is in what it gives back.
@@ -201,8 +204,22 @@ impl Following<'_> {
         }
     }
 
-    /// Calls the host anew, as it can be called from now on.
+    /// Calls the host anew, as it can be called from now on. An sshd that was just reloaded does not
+    /// listen for a moment.
     async fn confirm(&self, token: &str) -> bool {
+        let deadline = Instant::now() + CONFIRM_PATIENCE;
+        loop {
+            if self.confirm_once(token).await {
+                return true;
+            }
+            if Instant::now() > deadline {
+                return false;
+            }
+            tokio::time::sleep(CONFIRM_PAUSE).await;
+        }
+    }
+
+    async fn confirm_once(&self, token: &str) -> bool {
         let same = Session::connect(&self.contact.target, &self.job.keyring).await;
         let (session, way, password) = match same {
             Ok(session) => (

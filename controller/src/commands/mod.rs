@@ -9,6 +9,7 @@ pub(crate) mod deploy;
 mod fleet_run;
 pub(crate) mod host_args;
 pub(crate) mod init;
+pub(crate) mod inventory;
 pub(crate) mod next_version;
 pub(crate) mod releases;
 pub(crate) mod rollback;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use longshore_shared::name::{EnvironmentName, HostName};
 use thiserror::Error;
-use toml_edit::{DocumentMut, Item, Value};
+use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
-use super::Inventory;
+use super::{Address, Inventory};
 use crate::toml_file::{SourceText, TomlFileError};
 
 /// Why the inventory was left as it is.
@@ -50,6 +50,85 @@ pub fn pin_host_keys(
     let source = SourceText::from_text(path, text.clone());
     Inventory::from_source(&source)?;
     replace(path, &text).map_err(file)
+}
+
+/// A host to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHost {
+    pub name: HostName,
+    pub address: Address,
+    pub user: Option<String>,
+    pub roles: Vec<String>,
+}
+
+/// Adds hosts to an environment, which is made where it is not there; so is the file.
+pub fn add_hosts(
+    path: &Path,
+    environment: &EnvironmentName,
+    hosts: &[NewHost],
+) -> Result<(), EditError> {
+    let file = |source: io::Error| EditError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs_err::File::create_new(path).map_err(file)?;
+            String::new()
+        }
+        read => read.map_err(file)?,
+    };
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|error| file(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+    for host in hosts {
+        add(&mut document, environment, host).ok_or_else(|| EditError::NoHost {
+            path: path.to_owned(),
+            host: host.name.clone(),
+        })?;
+    }
+    let text = document.to_string();
+    Inventory::from_source(&SourceText::from_text(path, text.clone()))?;
+    replace(path, &text).map_err(file)
+}
+
+fn add(document: &mut DocumentMut, environment: &EnvironmentName, host: &NewHost) -> Option<()> {
+    let implicit = || {
+        let mut table = Table::new();
+        table.set_implicit(true);
+        Item::Table(table)
+    };
+    let environments = document.entry("environments").or_insert_with(implicit);
+    let environments = environments.as_table_like_mut()?;
+    let own = environments
+        .entry(environment.as_str())
+        .or_insert_with(|| Item::Table(Table::new()))
+        .as_table_like_mut()?;
+    let hosts = own
+        .entry("hosts")
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    let mut words: Vec<(&str, Value)> = vec![
+        ("name", host.name.as_str().into()),
+        ("address", host.address.to_string().into()),
+    ];
+    words.extend(host.user.as_deref().map(|user| ("user", user.into())));
+    if !host.roles.is_empty() {
+        words.push(("roles", Value::Array(host.roles.iter().collect())));
+    }
+    match hosts {
+        Item::ArrayOfTables(tables) => {
+            let table: Table = words
+                .into_iter()
+                .map(|(key, value)| (key, Item::Value(value)))
+                .collect();
+            tables.push(table);
+        }
+        Item::Value(Value::Array(tables)) => {
+            tables.push(words.into_iter().collect::<InlineTable>())
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 fn pin(
@@ -130,6 +209,45 @@ mod tests {
             pinned(text, "web-3"),
             Err(EditError::NoHost { .. })
         ));
+    }
+
+    #[test]
+    fn hosts_are_added_behind_the_others_and_nothing_else_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inventory.toml");
+        let environment = |name: &str| EnvironmentName::new(name).unwrap();
+        let host = |name: &str, address: &str| NewHost {
+            name: HostName::new(name).unwrap(),
+            address: address.parse().unwrap(),
+            user: None,
+            roles: vec!["web".to_owned()],
+        };
+        add_hosts(&path, &environment("demo"), &[host("web-1", "192.0.2.1")]).unwrap();
+        let first = std::fs::read_to_string(&path).unwrap();
+        let text = format!("# ours\n{first}   # the end\n\n[people]\n");
+        std::fs::write(&path, &text).unwrap();
+        add_hosts(
+            &path,
+            &environment("demo"),
+            &[host("web-2", "[2001:db8::1]:2222")],
+        )
+        .unwrap();
+        add_hosts(&path, &environment("other"), &[host("web-3", "192.0.2.3")]).unwrap();
+        let last = std::fs::read_to_string(&path).unwrap();
+        let added = last
+            .lines()
+            .filter(|line| !text.lines().any(|old| old == *line));
+        assert_eq!(added.count(), 6, "{last}");
+        assert!(
+            last.starts_with("# ours\n") && last.contains("   # the end\n"),
+            "{last}"
+        );
+        let read = Inventory::read(&path).unwrap();
+        assert_eq!(read.environment("demo").unwrap().hosts.len(), 2);
+        assert_eq!(read.environment("other").unwrap().hosts.len(), 1);
+        // An address that is there already would make the inventory wrong: it stays as it is.
+        assert!(add_hosts(&path, &environment("demo"), &[host("web-9", "192.0.2.3")]).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), last);
     }
 
     #[test]
