@@ -52,6 +52,57 @@ pub(crate) struct HostedApp {
     /// Without one the app gets no site in nginx.
     #[serde(default)]
     pub(crate) domain: Option<Domain>,
+    /// Without it the site is served over plain HTTP.
+    #[serde(default)]
+    tls: Option<Tls>,
+}
+
+impl HostedApp {
+    /// How the web reaches it, if it does.
+    pub(crate) fn front(&self) -> Option<Front> {
+        Some(Front {
+            domain: self.domain.clone()?,
+            tls: self.tls.clone(),
+        })
+    }
+}
+
+/// How an app is reached from the web.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Front {
+    pub(crate) domain: Domain,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// Where a site's certificate and its key lie.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) certificate: PlainPath,
+    pub(crate) key: PlainPath,
+}
+
+/// An absolute path that is safe in nginx's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct PlainPath(String);
+
+impl PlainPath {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PlainPath {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_');
+        if text.starts_with('/') && text.bytes().all(plain) {
+            Ok(Self(text))
+        } else {
+            Err(format!("{text:?} is no plain absolute path"))
+        }
+    }
 }
 
 /// A host name of the web, safe in nginx's configuration.
@@ -162,6 +213,10 @@ mod tests {
             assert!(host(&text).is_err(), "{domain:?} passed");
         }
         assert!(host("[apps.a]\ndomain = \"www.example.com\"\n").is_ok());
+        for path in ["a.pem", "/a b", "/a;", "/a\n"] {
+            let text = format!("[apps.a]\ntls = {{ certificate = {path:?}, key = \"/k\" }}\n");
+            assert!(host(&text).is_err(), "{path:?} passed");
+        }
         assert!(host("[apps.\"../a\"]\n").is_err());
     }
 }

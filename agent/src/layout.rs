@@ -32,6 +32,10 @@ pub(crate) const RUN: &str = "/run/longshore";
 pub(crate) const STATE: &str = "/var/lib/longshore";
 pub(crate) const LEDGER: &str = "/var/lib/longshore/ledger.db";
 pub(crate) const APPS: &str = "/srv/longshore";
+/// Where certbot puts what the authority asks for.
+pub(crate) const ACME_ROOT: &str = "/var/lib/longshore-acme";
+/// Certificates that came with the inventory: one folder for each app.
+pub(crate) const CERTIFICATES: &str = "/etc/longshore/tls";
 pub(crate) const NGINX_CONFIG: &str = "/etc/nginx/nginx.conf";
 const UNITS: &str = "/etc/systemd/system";
 

@@ -8,7 +8,7 @@ use longshore_shared::wire::latest::{Preflighted, Problem, Reply};
 
 use crate::activate::{self, Wanted, live, site};
 use crate::agent::Agent;
-use crate::host::Host;
+use crate::host::{Front, Host, HostedApp};
 use crate::intake;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::{LedgerError, Refusal};
@@ -30,11 +30,8 @@ pub(crate) fn check(
     let mut problems = Vec::new();
     let mut refusals = Vec::new();
     let mut revoked = false;
-    let own = host
-        .apps
-        .get(app)
-        .and_then(|app| app.domain.as_ref())
-        .map(|domain| domain.as_str());
+    let front = host.apps.get(app).and_then(HostedApp::front);
+    let own = front.as_ref().map(|front| front.domain.as_str());
     if own != domain {
         let name = |domain: Option<&str>| domain.map_or("no domain".to_owned(), str::to_owned);
         problems.push(Problem {
@@ -89,7 +86,7 @@ pub(crate) fn check(
     problems.extend(refusals);
     if let Some(manifest) = &manifest {
         problems.extend(room(agent, &layout, manifest, staged)?);
-        problems.extend(sites(&layout, manifest, own));
+        problems.extend(sites(&layout, manifest, front.as_ref()));
     }
     Ok(Reply::Preflight {
         problems,
@@ -216,12 +213,12 @@ fn free_memory() -> Option<u64> {
 }
 
 /// nginx as it stands, and the release's site tested apart; only where it would change.
-fn sites(layout: &AppLayout, manifest: &Manifest, domain: Option<&str>) -> Option<Problem> {
-    let domain = domain?;
-    let tested = if site::is_served(layout, manifest, domain) {
+fn sites(layout: &AppLayout, manifest: &Manifest, front: Option<&Front>) -> Option<Problem> {
+    let front = front?;
+    let tested = if site::is_served(layout, manifest, front) {
         site::test_running()
     } else {
-        site::test_present().and_then(|_| site::test(layout, manifest, domain))
+        site::test_present().and_then(|_| site::test(layout, manifest, front))
     };
     let error = tested.err()?;
     Some(Problem {

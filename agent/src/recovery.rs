@@ -9,7 +9,7 @@ use longshore_shared::wire::latest::Outcome;
 
 use crate::activate::{self, cooldown, live};
 use crate::agent::Agent;
-use crate::host::Host;
+use crate::host::{Host, HostedApp};
 use crate::journal;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::OperationRow;
@@ -72,19 +72,18 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
         ));
     }
     let mut problems = Vec::new();
-    let domain = match Host::load() {
-        Ok(host) => host.apps.get(app).and_then(|app| app.domain.clone()),
+    let front = match Host::load() {
+        Ok(host) => host.apps.get(app).and_then(HostedApp::front),
         Err(error) => {
             problems.push(chain(&error));
             None
         }
     };
-    let domain = domain.as_ref().map(|domain| domain.as_str());
     // A slot that was warm when the switch was begun was not started by it.
     let started = agent.ledger.warm(app)?.is_none_or(|warm| warm.slot != slot);
     problems.extend(activate::take_back(
         &layout,
-        domain,
+        front.as_ref(),
         started.then_some(slot),
     ));
     if problems.is_empty() {

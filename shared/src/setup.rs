@@ -89,6 +89,7 @@ pub struct Desired {
     pub system: DesiredSystem,
     pub sshd: Option<DesiredSshd>,
     pub firewall: Option<DesiredFirewall>,
+    pub acme: DesiredAcme,
     /// Of the agent that the controller brought along.
     pub agent: Sha256Digest,
     /// Whether a person who is not root could log in from there and become root.
@@ -100,6 +101,38 @@ pub struct Desired {
 #[serde(deny_unknown_fields)]
 pub struct DesiredApp {
     pub domain: Option<String>,
+    pub tls: Option<DesiredTls>,
+}
+
+/// Where a site's certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DesiredTls {
+    /// From the inventory's owner.
+    Files { certificate: String, key: Secret },
+    /// From an authority, by certbot.
+    Acme,
+}
+
+/// A text that is shown nowhere.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Secret")
+    }
+}
+
+/// The authority that certificates are asked of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DesiredAcme {
+    /// Whom it writes to before a certificate ends.
+    pub email: Option<String>,
+    /// Its directory; else certbot's own choice.
+    pub server: Option<String>,
 }
 
 /// Somebody with an account.

@@ -12,13 +12,15 @@ use thiserror::Error;
 
 use super::probe::ask_web_server;
 use crate::command::{self, CommandError};
+use crate::host::{Front, Tls};
 use crate::journal;
-use crate::layout::{AppLayout, NGINX_CONFIG};
+use crate::layout::{ACME_ROOT, AppLayout, NGINX_CONFIG};
 use crate::operation::Trouble;
 use crate::system_file::put;
 use crate::systemd;
 
 const TEMPLATE: &str = include_str!("../../../systemd/site.conf.template");
+const REDIRECT: &str = include_str!("../../../systemd/redirect.conf.template");
 const MARKER: &str = "/.well-known/longshore-site";
 const UNTIL_RELOADED: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
@@ -93,7 +95,12 @@ fn nginx_user() -> String {
 
 /// The text of the site. It follows from the release's app file and the host's domain alone, so
 /// that a rollback brings the site back as well.
-fn render(layout: &AppLayout, manifest: &Manifest, domain: &str, listen: &str) -> (String, String) {
+fn render(
+    layout: &AppLayout,
+    manifest: &Manifest,
+    front: &Front,
+    listen: &Listen,
+) -> (String, String) {
     let app = layout.app.as_str();
     let static_files: String = manifest
         .app_file
@@ -109,10 +116,24 @@ fn render(layout: &AppLayout, manifest: &Manifest, domain: &str, listen: &str) -
         .collect();
     let text = TEMPLATE
         .replace("{live_socket}", &layout.live_socket().display().to_string())
+        .replace(
+            "{redirect}",
+            if front.tls.is_some() { REDIRECT } else { "" },
+        )
+        .replace("{tls}", &front.tls.as_ref().map_or_else(String::new, tls))
         .replace("{variable}", &app.replace('-', "_"))
         .replace("{app}", app)
-        .replace("{listen}", listen)
-        .replace("{domain}", domain)
+        .replace(
+            "{listen}",
+            if front.tls.is_some() {
+                &listen.tls
+            } else {
+                &listen.plain
+            },
+        )
+        .replace("{listen_plain}", &listen.plain)
+        .replace("{acme}", ACME_ROOT)
+        .replace("{domain}", front.domain.as_str())
         .replace(
             "{max_upload}",
             &manifest.app_file.web.max_upload.to_string(),
@@ -161,22 +182,60 @@ fn static_location(layout: &AppLayout, path: &str, folder: &str, is_shared: bool
     )
 }
 
-fn listen_lines() -> String {
-    let mut lines = "    listen 80;\n".to_owned();
-    if fs_err::read_to_string("/proc/net/if_inet6").is_ok_and(|text| !text.trim().is_empty()) {
-        lines.push_str("    listen [::]:80;\n");
+/// What the servers of a site listen on.
+struct Listen {
+    plain: String,
+    tls: String,
+}
+
+impl Listen {
+    fn to_everybody() -> Self {
+        let six =
+            fs_err::read_to_string("/proc/net/if_inet6").is_ok_and(|text| !text.trim().is_empty());
+        let on = |port: u16, how: &str| {
+            let mut lines = format!("    listen {port}{how};\n");
+            if six {
+                lines.push_str(&format!("    listen [::]:{port}{how};\n"));
+            }
+            lines
+        };
+        Self {
+            plain: on(80, ""),
+            tls: on(443, " ssl"),
+        }
     }
-    lines
+}
+
+fn tls(tls: &Tls) -> String {
+    format!(
+        "    ssl_certificate {};
+    ssl_certificate_key {};
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_prefer_server_ciphers off;
+    ssl_session_cache shared:longshore_{{variable}}:1m;
+    ssl_session_timeout 1d;
+    ssl_session_tickets off;
+",
+        tls.certificate.as_str(),
+        tls.key.as_str()
+    )
 }
 
 /// Tests the site of a release by itself, in a throw-away configuration that touches nothing of
 /// nginx's own.
-pub(crate) fn test(layout: &AppLayout, manifest: &Manifest, domain: &str) -> Result<(), SiteError> {
+pub(crate) fn test(
+    layout: &AppLayout,
+    manifest: &Manifest,
+    front: &Front,
+) -> Result<(), SiteError> {
     let folder = tempfile::Builder::new().prefix("longshore-site-").tempdir();
     let folder = folder.map_err(SiteError::Prepare)?;
     let place = folder.path().display();
-    let listen = format!("    listen unix:{place}/socket;\n");
-    let (site, _) = render(layout, manifest, domain, &listen);
+    let listen = Listen {
+        plain: format!("    listen unix:{place}/plain;\n"),
+        tls: format!("    listen unix:{place}/tls ssl;\n"),
+    };
+    let (site, _) = render(layout, manifest, front, &listen);
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
         .concat();
@@ -224,23 +283,23 @@ pub(crate) fn test_running() -> Result<(), SiteError> {
 }
 
 /// Whether nginx serves the site of a release: the file alone does not tell what was loaded.
-pub(crate) fn is_served(layout: &AppLayout, manifest: &Manifest, domain: &str) -> bool {
-    let site = Site::of(layout, manifest, domain);
+pub(crate) fn is_served(layout: &AppLayout, manifest: &Manifest, front: &Front) -> bool {
+    let site = Site::of(layout, manifest, front);
     let installed = fs_err::read_to_string(layout.site()).is_ok_and(|text| text == site.text);
-    installed && site.answers(domain)
+    installed && site.answers(front)
 }
 
 /// Installs the site of a release. One that nginx refuses leaves the one before it.
 pub(crate) fn install(
     layout: &AppLayout,
     manifest: &Manifest,
-    domain: &str,
+    front: &Front,
 ) -> Result<(), SiteError> {
-    test(layout, manifest, domain)?;
+    test(layout, manifest, front)?;
     let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
     let known = test_present()?;
     let before = fs_err::read_to_string(layout.site()).ok();
-    let site = Site::of(layout, manifest, domain);
+    let site = Site::of(layout, manifest, front);
     put(&layout.site(), &site.text).map_err(SiteError::Write)?;
     let put_back = || match &before {
         Some(before) => put(&layout.site(), before).map(drop),
@@ -248,7 +307,7 @@ pub(crate) fn install(
     };
     // nginx has not looked at it yet: visitors of other apps are not to feel a reload for nothing.
     test_together(layout, &known).inspect_err(|_| note(put_back()))?;
-    site.reload(layout, domain).inspect_err(|_| {
+    site.reload(layout, front).inspect_err(|_| {
         note(put_back());
         note(systemd::reload("nginx"));
     })
@@ -267,13 +326,13 @@ fn note<E: std::error::Error>(back: Result<(), E>) {
 pub(crate) fn restore(
     layout: &AppLayout,
     manifest: &Manifest,
-    domain: &str,
+    front: &Front,
 ) -> Result<(), SiteError> {
     let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
-    let site = Site::of(layout, manifest, domain);
+    let site = Site::of(layout, manifest, front);
     put(&layout.site(), &site.text).map_err(SiteError::Write)?;
     test_present()?;
-    site.reload(layout, domain)
+    site.reload(layout, front)
 }
 
 /// Takes an app's site away, where it has one.
@@ -293,22 +352,22 @@ struct Site {
 }
 
 impl Site {
-    fn of(layout: &AppLayout, manifest: &Manifest, domain: &str) -> Self {
-        let (text, marker) = render(layout, manifest, domain, &listen_lines());
+    fn of(layout: &AppLayout, manifest: &Manifest, front: &Front) -> Self {
+        let (text, marker) = render(layout, manifest, front, &Listen::to_everybody());
         Self { text, marker }
     }
 
-    fn answers(&self, domain: &str) -> bool {
-        let answer = ask_web_server(domain, MARKER, Duration::from_secs(2));
+    fn answers(&self, front: &Front) -> bool {
+        let answer = ask_web_server(front.domain.as_str(), MARKER, Duration::from_secs(2));
         answer.is_ok_and(|answer| answer.status == 200 && answer.body == self.marker)
     }
 
     /// nginx reports success before it has looked at anything, so the site itself is asked.
-    fn reload(&self, layout: &AppLayout, domain: &str) -> Result<(), SiteError> {
+    fn reload(&self, layout: &AppLayout, front: &Front) -> Result<(), SiteError> {
         systemd::reload("nginx").map_err(SiteError::Nginx)?;
         let deadline = Instant::now() + UNTIL_RELOADED;
         while Instant::now() < deadline {
-            if self.answers(domain) {
+            if self.answers(front) {
                 return Ok(());
             }
             std::thread::sleep(BETWEEN_LOOKS);

@@ -18,7 +18,7 @@ use super::settle::{report, settle};
 use super::take_back::take_back;
 use super::{direction, health, migrate, prune, site, slot_unit};
 use crate::agent::Agent;
-use crate::host::Host;
+use crate::host::{Front, Host, HostedApp};
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::Verdict;
 use crate::operation::{Operation, Trouble};
@@ -46,7 +46,7 @@ pub(crate) struct Switch {
     layout: AppLayout,
     manifest: Manifest,
     verdict: Verdict,
-    domain: Option<String>,
+    front: Option<Front>,
     live: Option<Live>,
     slot: Slot,
     way: Way,
@@ -99,8 +99,8 @@ impl Switch {
         let layout = AppLayout::new(app);
         let (row, manifest) = migrate::staged(agent, &layout, version)?;
         may_serve(agent, host, wanted)?;
-        let domain = host.apps.get(app).and_then(|app| app.domain.as_ref());
-        let domain = domain.map(|domain| domain.as_str().to_owned());
+        let front = host.apps.get(app).and_then(HostedApp::front);
+        let domain = front.as_ref().map(|front| front.domain.as_str());
         let live = live::live(&layout);
         if let Some(live) = &live {
             // What a failing disk left undone last time, before anything is built upon it.
@@ -108,7 +108,7 @@ impl Switch {
                 .map_err(|error| Trouble::because(&error, MEND))?;
             agent.ledger.serve_if_new(app, &live.version, live.slot)?;
         }
-        let is_well = |slot| health::is_healthy(&layout, slot, &manifest, domain.as_deref());
+        let is_well = |slot| health::is_healthy(&layout, slot, &manifest, domain);
         let (slot, way) = match &live {
             None => (Slot::Blue, Way::Start),
             Some(live) if live.version == *version && is_well(live.slot) => (live.slot, Way::Stay),
@@ -127,7 +127,7 @@ impl Switch {
             layout,
             manifest,
             verdict: row.verdict,
-            domain,
+            front,
             live,
             slot,
             way,
@@ -223,7 +223,7 @@ impl Switch {
             layout: &self.layout,
             slot: self.slot,
             manifest: &self.manifest,
-            domain: self.domain.as_deref(),
+            domain: self.front.as_ref().map(|front| front.domain.as_str()),
             started,
         };
         operation.step("health", || candidate.wait(operation))
@@ -247,14 +247,14 @@ impl Switch {
     }
 
     fn install_site(&self, operation: &Operation) -> Result<(), Trouble> {
-        let Some(domain) = &self.domain else {
+        let Some(front) = &self.front else {
             return Ok(());
         };
-        if site::is_served(&self.layout, &self.manifest, domain) {
+        if site::is_served(&self.layout, &self.manifest, front) {
             return Ok(());
         }
         operation.step("site", || {
-            Ok(site::install(&self.layout, &self.manifest, domain)?)
+            Ok(site::install(&self.layout, &self.manifest, front)?)
         })
     }
 
@@ -273,7 +273,7 @@ impl Switch {
 
     fn undo(&self, agent: &Agent, operation: &Operation, mut trouble: Trouble) -> Trouble {
         let started = (self.way == Way::Start).then_some(self.slot);
-        for problem in take_back(&self.layout, self.domain.as_deref(), started) {
+        for problem in take_back(&self.layout, self.front.as_ref(), started) {
             operation.note("take back", &problem);
             if let Trouble::Failed(failed) = &mut trouble {
                 failed.what.push_str(&format!(

@@ -3,6 +3,7 @@
 use longshore_shared::wire::latest::Slot;
 
 use super::{live, site};
+use crate::host::Front;
 use crate::layout::AppLayout;
 use crate::links;
 use crate::operation::chain;
@@ -12,7 +13,7 @@ use crate::systemd;
 /// not be undone.
 pub(crate) fn take_back(
     layout: &AppLayout,
-    domain: Option<&str>,
+    front: Option<&Front>,
     started: Option<Slot>,
 ) -> Vec<String> {
     let mut problems = Vec::new();
@@ -32,12 +33,12 @@ pub(crate) fn take_back(
         );
         return problems;
     };
-    let Some(domain) = domain else {
+    let Some(front) = front else {
         return problems;
     };
     match live::manifest(layout, &live.version) {
-        Ok(manifest) if !site::is_served(layout, &manifest, domain) => {
-            let restored = site::restore(layout, &manifest, domain);
+        Ok(manifest) if !site::is_served(layout, &manifest, front) => {
+            let restored = site::restore(layout, &manifest, front);
             problems.extend(restored.err().map(|error| chain(&error)));
         }
         Ok(_) => {}

@@ -3,6 +3,7 @@
 use longshore_shared::setup::{DEPLOY_GROUP, Desired, SetupFailure};
 use longshore_shared::trust_file::{TrustFile, TrustRules};
 
+use super::certificates;
 use super::files::{self, Wanted};
 use super::plan::{Planned, failed};
 use crate::layout::{APPS, CONFIG, SETTINGS, STATE};
@@ -65,8 +66,12 @@ fn host_toml(desired: &Desired) -> String {
     );
     for (name, app) in &desired.apps {
         text.push_str(&format!("\n[apps.{name}]\n"));
-        if let Some(domain) = &app.domain {
-            text.push_str(&format!("domain = \"{domain}\"\n"));
+        let Some(domain) = &app.domain else { continue };
+        text.push_str(&format!("domain = \"{domain}\"\n"));
+        if let Some((certificate, key)) = certificates::places(name, app) {
+            text.push_str(&format!(
+                "tls = {{ certificate = \"{certificate}\", key = \"{key}\" }}\n"
+            ));
         }
     }
     text
@@ -78,7 +83,7 @@ pub(super) mod tests {
 
     use longshore_shared::digest::Sha256Digest;
     use longshore_shared::name::{AppName, EnvironmentName, HostName};
-    use longshore_shared::setup::{DesiredApp, DesiredSystem};
+    use longshore_shared::setup::{DesiredAcme, DesiredApp, DesiredSystem};
 
     use super::*;
     use crate::host::Host;
@@ -86,6 +91,7 @@ pub(super) mod tests {
     pub(in crate::setup) fn desired() -> Desired {
         let app = DesiredApp {
             domain: Some("www.example.com".to_owned()),
+            tls: None,
         };
         Desired {
             environment: EnvironmentName::new("production").unwrap(),
@@ -111,6 +117,10 @@ pub(super) mod tests {
             },
             sshd: None,
             firewall: None,
+            acme: DesiredAcme {
+                email: None,
+                server: None,
+            },
             agent: Sha256Digest::of(b""),
             sudo_login: false,
         }

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod agent;
+mod certificates;
 mod dotfiles;
 mod facts;
 mod files;
@@ -38,6 +39,8 @@ const MOST_ROUNDS: usize = 4;
 
 /// The whole conversation. Whether the host is as it should be.
 pub(crate) fn setup() -> bool {
+    // Whoever called may have kept everything to themselves; a host's folders are for all to pass.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let mut talk = Talk::on_standard_streams();
     match converse(&mut talk) {
         Ok(()) => true,
@@ -107,6 +110,8 @@ fn plan_all(desired: &Desired, facts: &Facts) -> Result<Planned, SetupFailure> {
     nginx::plan(facts, &mut planned);
     sshd::plan(desired, facts, &mut planned);
     firewall::plan(desired, facts, &mut planned);
+    // Last, for it may fail for reasons beyond this host.
+    certificates::plan(desired, &mut planned);
     pending::plan(&mut planned);
     Ok(planned)
 }

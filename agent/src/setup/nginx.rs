@@ -9,7 +9,7 @@ use super::files::Wanted;
 use super::pending::{self, Load};
 use super::plan::{Planned, failed};
 use crate::command;
-use crate::layout::NGINX_CONFIG;
+use crate::layout::{ACME_ROOT, NGINX_CONFIG};
 use crate::system_file;
 
 const BASE: &str = "/etc/nginx/conf.d/00-longshore.conf";
@@ -29,11 +29,12 @@ pub(super) fn plan(facts: &Facts, planned: &mut Planned) {
             }
         });
     }
-    let base = Wanted::text(BASE, base(), Some(Load::Nginx));
-    if let Some(sign) = base.sign() {
-        planned.change(format!("{sign} nginx's base ({BASE})"), move |_| {
-            install(&base)
-        });
+    if let Some(sign) = base().sign() {
+        // What it has to say is known only once the package is there.
+        planned.change(
+            format!("{sign} nginx's base ({BASE})"),
+            |_| install(&base()),
+        );
     }
     let nginx = facts.unit("nginx.service");
     if nginx.loaded && !(nginx.enabled && nginx.active) {
@@ -46,7 +47,7 @@ pub(super) fn plan(facts: &Facts, planned: &mut Planned) {
 }
 
 /// Whoever asks for a name that no site has gets no answer, rather than somebody's site.
-fn base() -> String {
+fn base() -> Wanted {
     let mut text = "# Made by longshore bootstrap: changes are overwritten.\n".to_owned();
     let main = fs_err::read_to_string(NGINX_CONFIG).unwrap_or_default();
     if !sets(&main, "server_tokens") {
@@ -61,10 +62,12 @@ fn base() -> String {
             ""
         };
         text.push_str(&format!(
-            "server {{\n    listen 80 default_server;\n{six}    server_name _;\n    return 444;\n}}\n"
+            "server {{\n    listen 80 default_server;\n{six}    server_name _;\n    \
+             location ^~ /.well-known/acme-challenge/ {{\n        root {ACME_ROOT};\n    }}\n    \
+             location / {{\n        return 444;\n    }}\n}}\n"
         ));
     }
-    text
+    Wanted::text(BASE, text, Some(Load::Nginx))
 }
 
 fn sets(text: &str, directive: &str) -> bool {

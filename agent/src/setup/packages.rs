@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use longshore_shared::setup::{Desired, FromSetup, SetupFailure};
+use longshore_shared::setup::{Desired, DesiredApp, DesiredTls, FromSetup, SetupFailure};
 
 use super::facts::Facts;
 use super::plan::{AGAIN, Planned, failed};
@@ -65,6 +65,8 @@ fn wanted(desired: &Desired, facts: &Facts) -> BTreeSet<String> {
     also(system.clock_sync && !keeps_clock, "systemd-timesyncd");
     also(system.security_upgrades, "unattended-upgrades");
     also(system.timezone.is_some(), "tzdata");
+    let acme = |app: &DesiredApp| matches!(app.tls, Some(DesiredTls::Acme));
+    also(desired.apps.values().any(acme), "certbot");
     also(system.docker, "docker.io");
     also(system.fail2ban, "fail2ban");
     // Without it fail2ban of Debian 12 finds no log of sshd's.

@@ -1,12 +1,15 @@
-//! What the inventory wants one host to be. Pure.
+//! What the inventory wants one host to be.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
 
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::setup::{Desired, DesiredApp, DesiredPerson};
+use longshore_shared::setup::{Desired, DesiredApp, DesiredPerson, DesiredTls, Secret};
 use longshore_shared::trust_file::TrustRules;
+use thiserror::Error;
 
-use crate::inventory::{Environment, Host, Inventory};
+use crate::inventory::{Environment, Host, Inventory, Tls};
 use crate::ssh::key_line;
 
 /// The agent's digest and who can log in are known only once the host was asked.
@@ -16,21 +19,24 @@ pub(crate) fn desired(
     host: &Host,
     trust: Option<&TrustRules>,
     close_used_ports: bool,
-) -> Desired {
+) -> Result<Desired, CertificateError> {
     let apps = environment.apps.values();
     let apps = apps.filter(|app| app.hosts.contains(&host.name));
     let people = environment.people.iter();
     let people = people.filter_map(|name| Some((name, inventory.people().get(name)?)));
     let setup = &environment.setup;
-    Desired {
+    let mut known = BTreeMap::new();
+    for app in apps {
+        let wanted = DesiredApp {
+            domain: app.domain.clone(),
+            tls: app.tls.as_ref().map(certificate).transpose()?,
+        };
+        known.insert(app.name.clone(), wanted);
+    }
+    Ok(Desired {
         environment: environment.name.clone(),
         host: host.name.clone(),
-        apps: apps
-            .map(|app| {
-                let domain = app.domain.clone();
-                (app.name.clone(), DesiredApp { domain })
-            })
-            .collect::<BTreeMap<_, _>>(),
+        apps: known,
         people: people
             .map(|(name, person)| DesiredPerson {
                 name: name.clone(),
@@ -52,6 +58,31 @@ pub(crate) fn desired(
                 ..firewall
             }),
         agent: Sha256Digest::of(b""),
+        acme: setup.acme.clone(),
         sudo_login: false,
-    }
+    })
+}
+
+/// Why a certificate of the inventory cannot be sent along.
+#[derive(Debug, Error)]
+#[error("cannot read {}", path.display())]
+pub(crate) struct CertificateError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+fn certificate(tls: &Tls) -> Result<DesiredTls, CertificateError> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).map_err(|source| CertificateError {
+            path: path.clone(),
+            source,
+        })
+    };
+    Ok(match tls {
+        Tls::Acme => DesiredTls::Acme,
+        Tls::Files { certificate, key } => DesiredTls::Files {
+            certificate: read(certificate)?,
+            key: Secret(read(key)?),
+        },
+    })
 }

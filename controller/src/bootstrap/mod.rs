@@ -20,7 +20,7 @@ use crate::ssh::{Keyring, Surroundings};
 
 pub(crate) use carry::{Carried, CarryError};
 pub(crate) use contact::{AskHostKey, HostKeys};
-pub(crate) use desired::desired;
+pub(crate) use desired::{CertificateError, desired};
 pub(crate) use one_host::bootstrap;
 pub(crate) use outcome::{Ended, Outcome};
 

@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::host_args::HostArgs;
 use crate::bootstrap::{
-    self, AskHostKey, Carried, CarryError, Ended, HostKeys, Job, Mode, Outcome, Tell, Wanted,
+    self, AskHostKey, Carried, CarryError, CertificateError, Ended, HostKeys, Job, Mode, Outcome,
+    Tell, Wanted,
 };
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
@@ -131,17 +132,24 @@ fn wanted(
         Err(error) => return Err(error.into()),
     };
     let chosen = args.hosts.selection().choose(environment, |_| true)?;
-    let hosts = chosen.into_iter().map(|host| Wanted {
-        host: host.clone(),
-        desired: bootstrap::desired(
-            inventory,
-            environment,
-            host,
-            trust.as_ref(),
-            args.close_ports,
-        ),
+    let hosts = chosen.into_iter().map(|host| {
+        let close_ports = args.close_ports;
+        let desired =
+            bootstrap::desired(inventory, environment, host, trust.as_ref(), close_ports)?;
+        Ok(Wanted {
+            host: host.clone(),
+            desired,
+        })
     });
-    Ok(hosts.collect())
+    hosts.collect()
+}
+
+impl From<CertificateError> for CommandError {
+    fn from(error: CertificateError) -> Self {
+        Self::configuration("a certificate of the inventory cannot be used")
+            .caused_by(error)
+            .hint("The paths of `tls` are relative to the inventory; both files are PEM.")
+    }
 }
 
 /// What was vouched for once is asked no more.

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
 use longshore_shared::setup::DEPLOY_ACCOUNT;
 use russh::keys::PublicKey;
 use toml::Spanned;
 
-use super::file::{AppFile, EnvironmentFile, HostFile, InventoryFile, PersonFile};
+use super::file::{
+    AppFile, CertificateFiles, EnvironmentFile, HostFile, InventoryFile, PersonFile, TlsFile,
+};
 use super::setup::SetupFile;
-use super::{Address, Environment, EnvironmentApp, Host, HostPattern, Inventory, Person};
+use super::{Address, Environment, EnvironmentApp, Host, HostPattern, Inventory, Person, Tls};
 use crate::did_you_mean;
 use crate::toml_file::{Complaint, SourceText};
 
@@ -254,7 +257,7 @@ impl Checker<'_> {
     ) -> Result<EnvironmentApp, Complaint> {
         if file.hosts.is_empty() {
             return Err(self.wrong(
-                key,
+                key.clone(),
                 format!("app `{name}` lives on no host: give it some in `hosts`"),
             ));
         }
@@ -287,7 +290,13 @@ impl Checker<'_> {
             let what = format!("`{}` is not a domain name", domain.as_ref());
             return Err(self.wrong(domain.span(), what));
         }
+        let tls = file.tls.map(|tls| self.tls(tls)).transpose()?;
+        if tls.is_some() && file.domain.is_none() {
+            let what = format!("app `{name}` has `tls` and no `domain` that it is for");
+            return Err(self.wrong(key, what));
+        }
         Ok(EnvironmentApp {
+            tls,
             name,
             hosts: chosen
                 .iter()
@@ -297,6 +306,25 @@ impl Checker<'_> {
             domain: file.domain.map(Spanned::into_inner),
             branch: file.branch,
         })
+    }
+
+    fn tls(&self, tls: Spanned<TlsFile>) -> Result<Tls, Complaint> {
+        let span = tls.span();
+        let beside = |file: PathBuf| {
+            let folder = self.source.path().parent();
+            folder.unwrap_or(Path::new(".")).join(file)
+        };
+        match tls.into_inner() {
+            TlsFile::Files(CertificateFiles { certificate, key }) => Ok(Tls::Files {
+                certificate: beside(certificate),
+                key: beside(key),
+            }),
+            TlsFile::Word(word) if word == "acme" => Ok(Tls::Acme),
+            TlsFile::Word(word) => Err(self.wrong(
+                span,
+                format!("`{word}` is no source of certificates: write \"acme\", or {{ certificate = \"FILE\", key = \"FILE\" }}"),
+            )),
+        }
     }
 
     /// A name that becomes an account's. `deploy` is CI's.

@@ -83,7 +83,26 @@ pub(super) struct HostFile {
 pub(super) struct AppFile {
     pub(super) hosts: Vec<Spanned<String>>,
     pub(super) domain: Option<Spanned<String>>,
+    pub(super) tls: Option<Spanned<TlsFile>>,
     pub(super) branch: Option<String>,
+}
+
+/// `"acme"` or `{ certificate = "…", key = "…" }`.
+#[derive(Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected \"acme\", or { certificate = \"FILE\", key = \"FILE\" }"
+)]
+pub(super) enum TlsFile {
+    Word(String),
+    Files(CertificateFiles),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CertificateFiles {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 /// `"a"` or `["a", "b"]`.

@@ -93,7 +93,19 @@ pub struct EnvironmentApp {
     /// In the order of the environment's hosts.
     pub hosts: Vec<HostName>,
     pub domain: Option<String>,
+    pub tls: Option<Tls>,
     pub branch: Option<String>,
+}
+
+/// Where a site's certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    Acme,
+    /// Paths that can be opened from anywhere.
+    Files {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
 }
 
 /// A word of the command line that this inventory does not know.

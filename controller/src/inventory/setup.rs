@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use longshore_shared::setup::{DesiredFirewall, DesiredSshd, DesiredSystem};
+use longshore_shared::setup::{DesiredAcme, DesiredFirewall, DesiredSshd, DesiredSystem};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -30,6 +30,14 @@ pub(super) struct SetupFile {
     sudo_password: Option<bool>,
     sshd: Option<SshdFile>,
     firewall: Option<FirewallFile>,
+    acme: Option<AcmeFile>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AcmeFile {
+    email: Option<Spanned<String>>,
+    server: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -55,6 +63,7 @@ pub struct Setup {
     pub system: DesiredSystem,
     pub sshd: Option<DesiredSshd>,
     pub firewall: Option<DesiredFirewall>,
+    pub acme: DesiredAcme,
 }
 
 impl SetupFile {
@@ -66,7 +75,15 @@ impl SetupFile {
         );
         let firewall = self.firewall.unwrap_or_default();
         let fleet_firewall = fleet.firewall.unwrap_or_default();
+        let (acme, fleet_acme) = (
+            self.acme.unwrap_or_default(),
+            fleet.acme.unwrap_or_default(),
+        );
         Self {
+            acme: Some(AcmeFile {
+                email: acme.email.or(fleet_acme.email),
+                server: acme.server.or(fleet_acme.server),
+            }),
             login: self.login.or(fleet.login),
             packages: self.packages.or(fleet.packages),
             timezone: self.timezone.or(fleet.timezone),
@@ -137,7 +154,16 @@ impl SetupFile {
             Some(open) => words(open, is_port, "port: write one such as \"8080/tcp\"")?,
             None => OPEN.map(str::to_owned).into(),
         };
+        let acme = self.acme.unwrap_or_default();
         Ok(Setup {
+            acme: DesiredAcme {
+                email: optional(acme.email, is_email, "address such as ops@example.com")?,
+                server: optional(
+                    acme.server,
+                    is_url,
+                    "address of an ACME directory: https://…",
+                )?,
+            },
             login: optional(self.login, super::check::is_user, "user name")?,
             system: DesiredSystem {
                 packages: words(
@@ -172,6 +198,16 @@ impl SetupFile {
             }),
         })
     }
+}
+
+fn is_email(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(name, domain)| {
+        !name.is_empty() && !name.starts_with('-') && domain.contains('.')
+    }) && text.chars().all(|c| c.is_ascii_graphic())
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("https://") && text.chars().all(|c| c.is_ascii_graphic())
 }
 
 fn is_line(text: &str) -> bool {

@@ -1,0 +1,124 @@
+//! Certificates of sites: those that came with the inventory, and those that certbot fetches.
+
+use std::path::Path;
+
+use longshore_shared::name::AppName;
+use longshore_shared::setup::{Desired, DesiredAcme, DesiredApp, DesiredTls, SetupFailure};
+
+use super::files::{self, Wanted};
+use super::pending::{self, Load};
+use super::plan::{Planned, failed};
+use super::talk::Talk;
+use crate::command;
+use crate::layout::{ACME_ROOT, CERTIFICATES};
+
+const LIVE: &str = "/etc/letsencrypt/live";
+/// certbot renews by itself; nginx has to hear of it.
+const HOOK: &str = "/etc/letsencrypt/renewal-hooks/deploy/longshore";
+
+pub(super) fn plan(desired: &Desired, planned: &mut Planned) {
+    let acme = |app: &DesiredApp| matches!(app.tls, Some(DesiredTls::Acme));
+    if desired.apps.values().any(acme) {
+        files::plan_folder(planned, ACME_ROOT, 0o755);
+        let hook = Wanted {
+            mode: 0o755,
+            ..Wanted::text(HOOK, "#!/bin/sh\nexec systemctl reload nginx\n", None)
+        };
+        files::plan(planned, hook, "nginx hears of renewed certificates");
+    }
+    for (name, app) in &desired.apps {
+        match (&app.domain, &app.tls) {
+            (Some(_), Some(DesiredTls::Files { certificate, key })) => {
+                let (certificate_at, key_at) = kept(name);
+                let load = Some(Load::Nginx);
+                let certificate = Wanted::text(&certificate_at, certificate.as_str(), load);
+                let key = Wanted {
+                    mode: 0o600,
+                    ..Wanted::text(&key_at, key.0.as_str(), load)
+                };
+                files::plan(planned, key, &format!("key of the certificate of {name}"));
+                files::plan(planned, certificate, &format!("certificate of {name}"));
+            }
+            (Some(domain), Some(DesiredTls::Acme)) if !is_there(domain) => {
+                let (domain, acme) = (domain.clone(), desired.acme.clone());
+                planned.change(
+                    format!("+ certificate for {domain}, by ACME"),
+                    move |talk| fetch(&domain, &acme, talk),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Certificate and key of an app, where there are any.
+pub(super) fn places(name: &AppName, app: &DesiredApp) -> Option<(String, String)> {
+    match (app.tls.as_ref()?, app.domain.as_ref()?) {
+        (DesiredTls::Files { .. }, _) => Some(kept(name)),
+        (DesiredTls::Acme, domain) => is_there(domain).then(|| fetched(domain)),
+    }
+}
+
+fn kept(name: &AppName) -> (String, String) {
+    let folder = format!("{CERTIFICATES}/{name}");
+    (
+        format!("{folder}/fullchain.pem"),
+        format!("{folder}/privkey.pem"),
+    )
+}
+
+fn fetched(domain: &str) -> (String, String) {
+    (
+        format!("{LIVE}/{domain}/fullchain.pem"),
+        format!("{LIVE}/{domain}/privkey.pem"),
+    )
+}
+
+fn is_there(domain: &str) -> bool {
+    let (certificate, key) = fetched(domain);
+    Path::new(&certificate).exists() && Path::new(&key).exists()
+}
+
+fn fetch(domain: &str, acme: &DesiredAcme, talk: &mut Talk) -> Result<(), SetupFailure> {
+    // The authority asks this host, so nginx must know where the answers lie.
+    pending::load(Load::Nginx)?;
+    let mut words = vec![
+        "certonly",
+        "--non-interactive",
+        "--agree-tos",
+        "--webroot",
+        "--webroot-path",
+        ACME_ROOT,
+        "--cert-name",
+        domain,
+        "--domain",
+        domain,
+    ];
+    match &acme.email {
+        Some(email) => words.extend(["--email", email]),
+        None => words.push("--register-unsafely-without-email"),
+    }
+    words.extend(acme.server.iter().flat_map(|server| ["--server", server]));
+    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+    let mut said = Vec::new();
+    let done = command::follow("certbot", &words, |line| {
+        said.push(line.to_owned());
+        talk.said(line);
+    });
+    if done.map_err(failed)? {
+        return Ok(());
+    }
+    let details = said
+        .iter()
+        .filter(|line| line.contains("Detail:") || line.contains("rror"));
+    let details: Vec<&str> = details.map(|line| line.trim()).collect();
+    Err(SetupFailure {
+        what: format!(
+            "certbot got no certificate for {domain}: {}",
+            details.join(" | ")
+        ),
+        next: format!(
+            "let {domain} point at this host and port 80 be open, then bootstrap again; everything else of the host is set up, and the site is served over plain HTTP until then"
+        ),
+    })
+}
