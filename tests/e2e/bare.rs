@@ -1,5 +1,7 @@
 //! Bootstrap: from hosts as a provider hands them over to hosts that take deployments.
 
+use std::process::Command;
+
 use longshore_lab::base::Suite;
 use longshore_lab::controller::{Answer, Controller};
 use longshore_lab::host::Host;
@@ -82,19 +84,35 @@ impl<'a> Fleet<'a> {
 
     /// `longshore bootstrap` with these words and the hosts' true keys.
     pub(crate) fn bootstrap(&self, words: &[&str]) -> Result<Answer, Box<dyn std::error::Error>> {
-        let agent = self.lease.agent()?;
-        let mut all = vec!["bootstrap", ENVIRONMENT, "--agent", &agent];
-        let keys: Vec<String> = self
-            .lease
-            .hosts
-            .iter()
-            .map(|host| host.host_key.pinned())
-            .collect();
-        for key in &keys {
-            all.extend(["--host-key", key]);
-        }
-        all.extend(words);
+        self.bootstrap_with(&self.lease.agent()?, words)
+    }
+
+    /// The same with another agent.
+    pub(crate) fn bootstrap_with(
+        &self,
+        agent: &str,
+        words: &[&str],
+    ) -> Result<Answer, Box<dyn std::error::Error>> {
+        let all = self.words(agent, words);
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
         Ok(self.controller().run(&all)?)
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn command(&self, words: &[&str]) -> Result<Command, Box<dyn std::error::Error>> {
+        let all = self.words(&self.lease.agent()?, words);
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        Ok(self.controller().command(&all))
+    }
+
+    fn words(&self, agent: &str, words: &[&str]) -> Vec<String> {
+        let mut all = vec!["bootstrap", ENVIRONMENT, "--agent", agent];
+        all.extend(words);
+        let mut all: Vec<String> = all.into_iter().map(str::to_owned).collect();
+        for host in &self.lease.hosts {
+            all.extend(["--host-key".to_owned(), host.host_key.pinned()]);
+        }
+        all
     }
 }
 
@@ -114,8 +132,9 @@ pub(crate) fn planned(answer: &Answer) -> String {
         .collect()
 }
 
+/// A run that changed nothing.
 #[track_caller]
-fn nothing_to_do(answer: &Answer) {
+pub(crate) fn nothing_to_do(answer: &Answer) {
     ended(answer, 0);
     assert!(
         changes(answer).iter().all(|number| *number == 0),

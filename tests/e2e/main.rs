@@ -5,9 +5,11 @@ mod agent;
 mod ambush;
 mod answers;
 mod bare;
+mod bootstrap_faults;
 mod broken_releases;
 mod deployments;
 mod dist;
+mod drift;
 mod first_steps;
 mod hostile_steps;
 mod hosts;
@@ -47,6 +49,8 @@ const STORIES: &[&[Story]] = &[
     first_steps::STORIES,
     large::STORIES,
     bare::STORIES,
+    drift::STORIES,
+    bootstrap_faults::STORIES,
 ];
 
 fn main() -> ExitCode {

@@ -33,6 +33,7 @@ pub struct Controller {
     inventory: PathBuf,
     folder: PathBuf,
     app: Option<String>,
+    user: Option<String>,
 }
 
 /// How one run ended.
@@ -74,6 +75,7 @@ impl Controller {
             inventory: lab.place().inventory(),
             folder: lab.place().folder(),
             app: None,
+            user: None,
         }
     }
 
@@ -88,6 +90,13 @@ impl Controller {
     #[must_use]
     pub fn for_app(mut self, app: &str) -> Self {
         self.app = Some(app.to_owned());
+        self
+    }
+
+    /// The same, logging in as this user.
+    #[must_use]
+    pub fn as_user(mut self, user: &str) -> Self {
+        self.user = Some(user.to_owned());
         self
     }
 
@@ -118,6 +127,9 @@ impl Controller {
             if key.to_str().is_some_and(passes) {
                 command.env(key, value);
             }
+        }
+        if let Some(user) = &self.user {
+            command.env("LONGSHORE_USER", user);
         }
         if let Some(app) = &self.app {
             command.args(["--app", app]);

@@ -1,5 +1,7 @@
 //! The lines between us and `longshore-agent setup` on one host.
 
+use std::time::Duration;
+
 use longshore_shared::setup::{FromSetup, LONGEST_LINE, ToSetup};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
@@ -7,6 +9,9 @@ use super::carry::{self, Packed};
 use super::contact::Contact;
 use super::outcome::{Outcome, Stopped};
 use crate::ssh::{AgentGone, AgentStream, Ending};
+
+/// How long a host may take to clear up.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One run of `setup`.
 pub(super) struct Conversation {
@@ -86,6 +91,16 @@ impl Conversation {
                 return Ok(message);
             }
         }
+    }
+
+    /// Has nothing more to say, and waits until the host has cleared up behind itself.
+    pub(super) async fn end(mut self) {
+        let over = async {
+            self.stream.get_mut().shutdown().await?;
+            tokio::io::copy(&mut self.stream, &mut tokio::io::sink()).await
+        };
+        // A host that does not end is left alone: all was said.
+        drop(tokio::time::timeout(END_PATIENCE, over).await);
     }
 
     async fn gone(&self) -> Stopped {

@@ -111,9 +111,11 @@ async fn run(
     ended.changes.extend(plan.changes.iter().cloned());
     ended.notes = plan.notes;
     if !plan.problems.is_empty() {
+        conversation.end().await;
         return Err(refused(&plan.problems));
     }
     if job.mode == Mode::Plan {
+        conversation.end().await;
         if !ended.changes.is_empty() {
             ended.outcome = Outcome::Differs;
         }
@@ -121,6 +123,7 @@ async fn run(
     }
     conversation.say(&ToSetup::Go).await?;
     let (made, notes) = following.follow(&mut conversation).await?;
+    conversation.end().await;
     ended.made += made;
     ended.notes = notes;
     if ended.made > 0 {

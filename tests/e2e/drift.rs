@@ -1,0 +1,330 @@
+//! Bootstrap again: what drifted is found and mended, people come and go, and nobody is locked out.
+
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use longshore_lab::base::Suite;
+use longshore_lab::host::Host;
+use longshore_lab::keys::Key;
+use longshore_lab::load::Connections;
+use longshore_lab::process;
+use longshore_lab::provision::{Bare, Login};
+use longshore_lab::sample::{Behaviour, Sample};
+
+use crate::answers::{ended, kinds};
+use crate::bare::{Fleet, changes, nothing_to_do, planned};
+use crate::stage::{ENVIRONMENT, lease_bare};
+use crate::told::{Story, Told};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story {
+        name: "drift::is_found_and_mended_and_people_come_and_go",
+        tell: found_and_mended,
+    },
+    Story {
+        name: "drift::a_change_that_locks_everybody_out_is_taken_back",
+        tell: taken_back,
+    },
+    Story {
+        name: "drift::the_agent_is_upgraded_under_load",
+        tell: upgraded_under_load,
+    },
+    Story {
+        name: "drift::the_key_of_ci_deploys_and_does_nothing_else",
+        tell: ci_deploys,
+    },
+];
+
+const TINY: Sample = Sample::Tiny;
+const ROOT: Bare = Bare {
+    suite: Suite::Bookworm,
+    login: Login::Root,
+};
+
+/// An `ssh` with a key, as somebody, that asks nothing.
+fn ssh(host: &Host, key: &Key, user: &str) -> Command {
+    let mut ssh = Command::new("ssh");
+    ssh.args([
+        "-F",
+        "/dev/null",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "IdentitiesOnly=yes",
+    ]);
+    ssh.args([
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+    ]);
+    ssh.args(["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "-i"]);
+    ssh.arg(&key.file).arg(format!("{user}@{}", host.address));
+    ssh
+}
+
+fn gets_in(host: &Host, key: &Key, user: &str) -> Result<bool, process::Error> {
+    let output = process::output(ssh(host, key, user).arg("echo in"))?;
+    Ok(output.status.success() && output.stdout == b"in\n")
+}
+
+fn found_and_mended() -> Told {
+    let lease = lease_bare(1, ROOT)?;
+    let host = &lease.hosts[0];
+    let dev = Key::generate(&lease.folder().join("dev2"), "dev2")?;
+    let mut fleet = Fleet::new(&lease);
+    fleet.setup = "timezone = \"Europe/Berlin\"\npackages = [\"file\"]\n\
+                   sysctl = { \"net.core.somaxconn\" = 1024 }\n"
+        .to_owned();
+    fleet.people = format!(
+        "[people.dev2]\nkeys = [\"{}\"]\ngroups = [\"dev\"]\n",
+        dev.public.trim()
+    );
+    fleet.write()?;
+    ended(&fleet.bootstrap(&[])?, 0);
+    nothing_to_do(&fleet.bootstrap(&[])?);
+    assert!(gets_in(host, &dev, "dev2")?);
+    assert_eq!(
+        host.sh("readlink /etc/localtime")?.trim(),
+        "/usr/share/zoneinfo/Europe/Berlin"
+    );
+
+    // By hand.
+    host.sh(
+        "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-longshore.conf && systemctl reload ssh && \
+         apt-get -qq -y purge file >/dev/null && useradd --create-home mallory && \
+         gpasswd -q -d ops1 dev && echo 'ssh-ed25519 AAAA evil' >> /home/dev2/.ssh/authorized_keys && \
+         systemctl stop longshore-agent nginx && nft flush ruleset && \
+         echo '# more' >> /etc/longshore/host.toml && chmod 666 /etc/longshore/allowed_signers && \
+         rm /usr/local/lib/systemd/system/longshore-boot.service",
+    )?;
+    let check = fleet.bootstrap(&["--check"])?;
+    ended(&check, 1);
+    assert_eq!(kinds(&check), ["differs"]);
+    for words in [
+        "+ packages file",
+        "~ user ops1 in dev, longshore, sudo (was in longshore, sudo)",
+        "~ 1 key of dev2",
+        "~ who the host is",
+        "~ whom the host trusts (/etc/longshore/allowed_signers)",
+        "+ unit (/usr/local/lib/systemd/system/longshore-boot.service)",
+        "~ agent runs",
+        "~ nginx runs",
+        "~ sshd: with keys only",
+        "~ firewall",
+    ] {
+        assert!(
+            planned(&check).contains(words),
+            "{words}: {}",
+            planned(&check)
+        );
+    }
+    // Looking changes nothing, and says so again.
+    assert_eq!(planned(&fleet.bootstrap(&["--check"])?), planned(&check));
+    ended(&fleet.bootstrap(&[])?, 0);
+    nothing_to_do(&fleet.bootstrap(&["--check"])?);
+    host.sh("id mallory && systemctl is-active longshore-agent nginx && ! grep -q evil /home/dev2/.ssh/authorized_keys")?;
+
+    // dev2 leaves, with a session open.
+    let mut open = ssh(host, &dev, "dev2")
+        .arg("touch kept; sleep 60")
+        .spawn()?;
+    thread::sleep(Duration::from_secs(1));
+    fleet.people.clear();
+    fleet.write()?;
+    let answer = fleet.bootstrap(&[])?;
+    ended(&answer, 0);
+    assert!(
+        planned(&answer).contains("- user dev2: locked"),
+        "{}",
+        planned(&answer)
+    );
+    assert!(!open.wait()?.success());
+    assert!(!gets_in(host, &dev, "dev2")?);
+    host.sh("test -e /home/dev2/kept && ! test -e /home/dev2/.ssh/authorized_keys")?;
+    nothing_to_do(&fleet.bootstrap(&[])?);
+
+    // And comes back.
+    fleet.people = format!("[people.dev2]\nkeys = [\"{}\"]\n", dev.public.trim());
+    fleet.write()?;
+    ended(&fleet.bootstrap(&[])?, 0);
+    assert!(gets_in(host, &dev, "dev2")?);
+    Ok(())
+}
+
+fn taken_back() -> Told {
+    let lease = lease_bare(1, ROOT)?;
+    let host = &lease.hosts[0];
+    let mut fleet = Fleet::new(&lease);
+    fleet.write()?;
+    ended(&fleet.bootstrap(&[])?, 0);
+
+    fleet.setup = "[setup.sshd]\nlines = [\"AllowUsers nobody\"]\n".to_owned();
+    fleet.write()?;
+    let answer = fleet.bootstrap(&[])?;
+    ended(&answer, 1);
+    assert!(
+        answer.all().contains("it was taken back"),
+        "{}",
+        answer.all()
+    );
+    assert!(
+        answer.all().contains("the host is as it was before"),
+        "{}",
+        answer.all()
+    );
+    // What sshd itself refuses is never loaded.
+    fleet.setup = "[setup.sshd]\nlines = [\"NoSuchSetting yes\"]\n".to_owned();
+    fleet.write()?;
+    let answer = fleet.bootstrap(&[])?;
+    ended(&answer, 1);
+    assert!(
+        answer.all().contains("sshd refuses its configuration"),
+        "{}",
+        answer.all()
+    );
+
+    // The same with nobody left to take it back but the host: at its next boot, and by its timer.
+    let broken = "echo 'AllowUsers nobody' > /etc/ssh/sshd_config.d/00-longshore.conf && systemctl reload ssh";
+    let file = "/etc/ssh/sshd_config.d/00-longshore.conf";
+    let before = host.sh(&format!("cat {file}"))?;
+    let content: Vec<String> = before.bytes().map(|byte| byte.to_string()).collect();
+    let unconfirmed = format!(
+        "{{\"token\":\"t\",\"files\":[{{\"path\":\"{file}\",\"content\":[{}]}}],\"commands\":[[\"systemctl\",\"try-reload-or-restart\",\"ssh.service\"]]}}",
+        content.join(",")
+    );
+    let leave = |how: &str| {
+        host.sh(&format!(
+            "{broken} && printf '%s' '{unconfirmed}' > /var/lib/longshore/setup/take-back.json && {how}"
+        ))
+    };
+    leave("true")?;
+    host.reboot()?;
+    assert_eq!(host.sh(&format!("cat {file}"))?, before);
+    leave(
+        "mkdir -p /run/systemd/system/longshore-take-back.timer.d && \
+           printf '[Timer]\\nOnActiveSec=\\nOnActiveSec=2s\\n' > /run/systemd/system/longshore-take-back.timer.d/soon.conf && \
+           systemctl daemon-reload && systemctl restart longshore-take-back.timer",
+    )?;
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(host.sh(&format!("cat {file}"))?, before);
+    fleet.setup.clear();
+    fleet.write()?;
+    nothing_to_do(&fleet.bootstrap(&[])?);
+    Ok(())
+}
+
+fn upgraded_under_load() -> Told {
+    let lease = lease_bare(1, ROOT)?;
+    let host = &lease.hosts[0];
+    let fleet = Fleet::new(&lease);
+    fleet.write()?;
+    ended(&fleet.bootstrap(&[])?, 0);
+    let repository = lease.repository(TINY)?;
+    let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &release)?, 0);
+    let old = host.sh("readlink /usr/local/bin/longshore-agent")?;
+
+    // The same program in another file is another agent.
+    let another = |name: &str| -> Result<String, Box<dyn std::error::Error>> {
+        let path = lease.folder().join(name);
+        let mut content = fs_err::read(lease.agent()?)?;
+        content.extend(name.bytes());
+        fs_err::write(&path, content)?;
+        Ok(path.display().to_string())
+    };
+    let (newer, broken) = (another("newer")?, another("broken")?);
+    let mut load = lease.load(TINY);
+    load.connections = Connections::Kept;
+    let load = load.start();
+    thread::sleep(Duration::from_millis(500));
+    let answer = fleet.bootstrap_with(&newer, &[])?;
+    ended(&answer, 0);
+    assert_eq!(changes(&answer), [1], "{}", answer.all());
+    let new = host.sh("readlink /usr/local/bin/longshore-agent")?;
+    assert_ne!(new, old);
+
+    // One that does not come up makes way for the one before it.
+    host.sh(&format!(
+        "mkdir -p /etc/systemd/system/longshore-agent.service.d && \
+         printf '[Service]\\nExecStartPre=/bin/sh -c \"test $(readlink /usr/local/bin/longshore-agent) = {}\"\\n' \
+         > /etc/systemd/system/longshore-agent.service.d/only.conf && \
+         sed -i 's/\\$(/$$(/' /etc/systemd/system/longshore-agent.service.d/only.conf && systemctl daemon-reload",
+        new.trim()
+    ))?;
+    let answer = fleet.bootstrap_with(&broken, &[])?;
+    ended(&answer, 1);
+    assert!(
+        answer.all().contains("was put back and answers"),
+        "{}",
+        answer.all()
+    );
+    assert_eq!(host.sh("readlink /usr/local/bin/longshore-agent")?, new);
+    ended(&fleet.controller().run(&["status", ENVIRONMENT])?, 0);
+    thread::sleep(Duration::from_millis(500));
+    let outcome = load.stop();
+    assert_eq!(outcome.failed, 0, "{outcome}");
+    assert!(outcome.sent > 50, "{outcome}");
+    Ok(())
+}
+
+fn ci_deploys() -> Told {
+    let lease = lease_bare(1, ROOT)?;
+    let host = &lease.hosts[0];
+    let ci = Key::generate(&lease.folder().join("ci"), "ci")?;
+    let mut fleet = Fleet::new(&lease);
+    fleet.environment = format!("deploy_keys = [\"{}\"]\n", ci.public.trim());
+    fleet.write()?;
+    ended(&fleet.bootstrap(&[])?, 0);
+    nothing_to_do(&fleet.bootstrap(&[])?);
+
+    let home = lease.folder().join("ci-home");
+    longshore_lab::inventory::write_home(&home, &ci.file)?;
+    let repository = lease.repository(TINY)?;
+    let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let words = ["deploy", ENVIRONMENT, "--release", &release];
+    let controller = fleet.controller().with_home(&home).as_user("deploy");
+    ended(&controller.run(&words)?, 0);
+    let history = host.sh("longshore-agent history")?;
+    assert!(history.contains("deploy"), "{history}");
+
+    // No shell, no file, no port, no other's account.
+    let said = process::output(ssh(host, &ci, "deploy").arg("id; cat /etc/passwd"))?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(!said.contains("uid=") && !said.contains("root:"), "{said}");
+    let mut forward = ssh(host, &ci, "deploy");
+    forward.args(["-W", "127.0.0.1:22"]);
+    let said = process::output(forward.stdin(std::process::Stdio::null()))?;
+    assert!(
+        !String::from_utf8_lossy(&said.stdout).contains("SSH-"),
+        "{said:?}"
+    );
+    let target = format!("deploy@{}:/etc/passwd", host.address);
+    let mut sftp = Command::new("sftp");
+    sftp.args([
+        "-F",
+        "/dev/null",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "StrictHostKeyChecking=no",
+    ]);
+    sftp.args([
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "IdentitiesOnly=yes",
+        "-i",
+    ]);
+    sftp.arg(&ci.file)
+        .arg(target)
+        .arg(lease.folder().join("stolen"));
+    assert!(!process::output(&mut sftp)?.status.success());
+    assert!(!lease.folder().join("stolen").exists());
+    assert!(!gets_in(host, &ci, "root")? && !gets_in(host, &ci, "ops1")?);
+    // Nor can it give itself more: its keys are root's.
+    host.sh("! runuser -u deploy -- sh -c 'echo x >> /home/deploy/.ssh/authorized_keys || mv /home/deploy/.ssh /home/deploy/old' 2>/dev/null")?;
+    host.sh("! runuser -u deploy -- sudo -n true 2>/dev/null")?;
+    Ok(())
+}
