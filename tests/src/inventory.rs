@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::accounts::OPERATOR;
+use crate::accounts::{AGENT_GROUP, OPERATOR};
 use crate::host::Host;
 
 /// An inventory of these hosts, with every app on all of them.
@@ -28,6 +28,16 @@ pub fn render(environment: &str, hosts: &[&Host], apps: &BTreeMap<&str, &str>) -
         ));
     }
     text
+}
+
+/// What bootstrap needs to know beside the hosts: the operator, and a way in for the lab itself.
+pub fn with_people(inventory: &str, operator_key: &str) -> String {
+    format!(
+        "{inventory}\n[people.{}]\nkeys = [\"{}\"]\ngroups = [\"sudo\", \"{AGENT_GROUP}\"]\n\n\
+         # `cargo lab ssh` comes in as root.\n[setup.sshd]\nroot_login = true\n",
+        OPERATOR.name,
+        operator_key.trim()
+    )
 }
 
 /// A home folder whose SSH configuration offers this key to every host.

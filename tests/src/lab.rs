@@ -243,6 +243,18 @@ impl Lab {
         raise(host, &self.keys, plan)
     }
 
+    /// Puts an agent where the operator's controller looks for those that it installs.
+    pub fn offer_agent(&self, agent: &Path) -> Result<(), Error> {
+        let machine = std::env::consts::ARCH;
+        let folder = self
+            .home()
+            .join(".local/share/longshore/agents")
+            .join(machine);
+        fs_err::create_dir_all(&folder)?;
+        fs_err::copy(agent, folder.join("longshore-agent"))?;
+        Ok(())
+    }
+
     /// Where the lab is.
     pub fn place(&self) -> &Place {
         &self.place
@@ -260,10 +272,13 @@ impl Lab {
             .map(|app| (app.name.as_str(), app.domain.as_str()))
             .collect();
         let hosts: Vec<&Host> = self.hosts.iter().collect();
-        let text = inventory::render(&self.environment, &hosts, &apps);
+        let mut text = inventory::render(&self.environment, &hosts, &apps);
+        if plan.bare.is_some() {
+            text = inventory::with_people(&text, &self.keys.operator.public);
+        }
         fs_err::write(self.place.inventory(), text)?;
         let signers = format!(
-            "release@example.com namespaces=\"longshore-release\" {}\n",
+            "release@example.com namespaces=\"longshore-release,longshore-signers\" {}\n",
             self.keys.signing.pinned()
         );
         fs_err::write(self.place.folder().join("allowed_signers"), signers)?;

@@ -124,7 +124,8 @@ pub fn write(layer: &Path, base: &Path, files: &HostFiles<'_>) -> Result<(), io:
 fn bare(layer: &Layer<'_>, files: &HostFiles<'_>, login: Login) -> Result<(), io::Error> {
     let key = files.operator_key;
     if login == Login::Root {
-        return layer.file("root/.ssh/authorized_keys", 0o600, format!("{key}\n"));
+        let keys = format!("{key}\n{}\n", files.root_key);
+        return layer.file("root/.ssh/authorized_keys", 0o600, keys);
     }
     let mut accounts = Accounts::read(layer.base)?;
     accounts.add_user(&PROVIDERS);

@@ -6,15 +6,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Done;
-use crate::base::{self, Kind};
+use crate::base::{self, Kind, Suite};
 use crate::controller::Controller;
 use crate::lab::{self, Lab, Plan};
 use crate::load::{Load, Running};
 use crate::place::Place;
+use crate::provision::{Bare, Login};
 use crate::sample::{Behaviour, Repository, Sample};
 use crate::{binaries, machine, privilege, sample, say};
 
 const HOSTS: usize = 3;
+const BARE: Bare = Bare {
+    suite: Suite::Bookworm,
+    login: Login::Root,
+};
 const REQUESTS_A_SECOND: f64 = 40.0;
 /// What a deployment that went back by itself ends with.
 const WENT_BACK: i32 = 1;
@@ -30,21 +35,22 @@ pub fn run() -> Done {
     say::step("Building the agent and the controller");
     // The first time, both take their minute; neither needs the other.
     let cache = place.cache();
-    let base = thread::spawn(move || base::ready(Kind::Serving, &cache).map(drop));
+    let base = thread::spawn(move || base::ready(Kind::Bare(BARE.suite), &cache).map(drop));
     let product = binaries::product()?;
     let binary = binaries::controller()?;
     base.join()
         .map_err(|_| "making the hosts' Debian panicked")??;
 
-    say::step("Booting three hosts, each with its own systemd, sshd and nginx");
+    say::step("Booting three bare hosts: systemd, sshd and a root login, as a provider has them");
     let plan = Plan {
         hosts: HOSTS,
         environment: String::from("demo"),
         apps: sample::apps(),
-        product: Some(product),
-        bare: None,
+        product: None,
+        bare: Some(BARE),
     };
     let lab = Lab::up(&place, &plan, &claim)?;
+    lab.offer_agent(&product.agent)?;
     lab::describe(&lab);
 
     let folder = place.folder().join("cortico");
@@ -74,6 +80,8 @@ struct Story<'a> {
 
 impl Story<'_> {
     fn tell(&self, begun: Instant) -> Result<bool, Box<dyn std::error::Error>> {
+        say::step("Making hosts of them");
+        let mut as_told = self.expect(&["bootstrap", "demo"].map(String::from), 0)?;
         self.build("1.0.0", &Behaviour::Good)?;
         self.build("1.1.0", &Behaviour::Good)?;
         self.build("1.2.0", &Behaviour::Answers500)?;
@@ -82,7 +90,7 @@ impl Story<'_> {
         say::step(&format!(
             "Deploying 1.0.0, the first of all ({seconds:.0} s after the start)"
         ));
-        let mut as_told = self.expect(&self.deploy("1.0.0"), 0)?;
+        as_told &= self.expect(&self.deploy("1.0.0"), 0)?;
 
         say::step("A steady load begins on all three hosts");
         let load = self.load();
@@ -94,6 +102,8 @@ impl Story<'_> {
         as_told &= self.expect(&self.deploy("1.2.0"), WENT_BACK)?;
         say::step("Rolling back");
         as_told &= self.expect(&["rollback", "demo"].map(String::from), 0)?;
+        say::step("Bootstrapping again, which changes nothing");
+        as_told &= self.expect(&["bootstrap", "demo", "--check"].map(String::from), 0)?;
         say::step("How things stand");
         as_told &= self.expect(&["status", "demo"].map(String::from), 0)?;
 
