@@ -94,7 +94,7 @@ fn found_and_mended() -> Told {
     host.sh(
         "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-longshore.conf && systemctl reload ssh && \
          apt-get -qq -y purge file >/dev/null && useradd --create-home mallory && \
-         gpasswd -q -d ops1 dev && echo 'ssh-ed25519 AAAA evil' >> /home/dev2/.ssh/authorized_keys && \
+         gpasswd -d ops1 dev >/dev/null && echo 'ssh-ed25519 AAAA evil' >> /home/dev2/.ssh/authorized_keys && \
          systemctl stop longshore-agent nginx && nft flush ruleset && \
          echo '# more' >> /etc/longshore/host.toml && chmod 666 /etc/longshore/allowed_signers && \
          rm /usr/local/lib/systemd/system/longshore-boot.service",
@@ -191,7 +191,7 @@ fn taken_back() -> Told {
     let before = host.sh(&format!("cat {file}"))?;
     let content: Vec<String> = before.bytes().map(|byte| byte.to_string()).collect();
     let unconfirmed = format!(
-        "{{\"token\":\"t\",\"files\":[{{\"path\":\"{file}\",\"content\":[{}]}}],\"commands\":[[\"systemctl\",\"try-reload-or-restart\",\"ssh.service\"]]}}",
+        "{{\"token\":\"t\",\"files\":[{{\"path\":\"{file}\",\"content\":[{}]}}],\"commands\":[[\"systemctl\",\"--no-block\",\"try-reload-or-restart\",\"ssh.service\"]]}}",
         content.join(",")
     );
     let leave = |how: &str| {

@@ -15,6 +15,8 @@ The lab of Longshore: real Debian hosts on this machine.
   cargo lab test [GATE [ARGS...]]    format, lints, deny, unit, fuzz and e2e; or one of them
   cargo lab bench [--hosts 1,10] [--runs N] [--quick] [--check] [--json FILE]
                                      measure it beside tar | ssh and rsync; takes its hosts down
+  cargo lab bench bootstrap [--runs N] [--check]
+                                     measure bootstrap beside apt-get and Ansible
   cargo lab dist                     a tarball to install from: the controller and its agents
   cargo lab up N [--without-agent]   boot N hosts (needs root or passwordless sudo)
   cargo lab up N --bare [--debian 13]

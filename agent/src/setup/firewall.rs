@@ -48,7 +48,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     planned.change(
         format!("~ firewall: only {} from outside", ports.join(", ")),
         move |talk| {
-            let guard = Guard::over(&[FILE], &[&["systemctl", "stop", UNIT]]);
+            let guard = Guard::over(&[FILE], &[&["systemctl", "--no-block", "stop", UNIT]]);
             guard.change(talk, || turn_on(&file))
         },
     );

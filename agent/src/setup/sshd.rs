@@ -11,6 +11,13 @@ use crate::command;
 /// sshd takes the first value that it reads, and reads these in order.
 const FILE: &str = "/etc/ssh/sshd_config.d/00-longshore.conf";
 const RELOAD: [&str; 3] = ["systemctl", "try-reload-or-restart", "ssh.service"];
+/// Without waiting: at boot the unit that takes back comes before sshd, and would wait for itself.
+const RELOAD_SOON: [&str; 4] = [
+    "systemctl",
+    "--no-block",
+    "try-reload-or-restart",
+    "ssh.service",
+];
 
 pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     let Some(wanted) = &desired.sshd else {
@@ -36,7 +43,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
         planned.change(
             format!("{sign} sshd: with keys only{root} ({FILE})"),
             move |talk| {
-                let guard = Guard::over(&[FILE], &[&RELOAD]);
+                let guard = Guard::over(&[FILE], &[&RELOAD_SOON]);
                 guard.change(talk, || apply(&file))
             },
         );

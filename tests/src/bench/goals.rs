@@ -62,7 +62,12 @@ pub(super) fn judge(figures: &Figures, groups: &[usize]) -> Vec<Goal> {
 
 impl Goal {
     /// What could not be measured is not held.
-    fn new(hosts: Option<usize>, name: &'static str, ratio: Option<f64>, limit: f64) -> Self {
+    pub(super) fn new(
+        hosts: Option<usize>,
+        name: &'static str,
+        ratio: Option<f64>,
+        limit: f64,
+    ) -> Self {
         let ratio = ratio.unwrap_or(f64::INFINITY);
         Self {
             hosts,

@@ -13,6 +13,7 @@ mod payload;
 mod product;
 mod report;
 mod round;
+pub mod setup;
 
 use std::io;
 use std::path::{Path, PathBuf};

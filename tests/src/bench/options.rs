@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lexopt::prelude::{Long, ValueExt};
+use lexopt::prelude::{Long, Value, ValueExt};
 use thiserror::Error;
 
 use super::MOST_RUNS;
@@ -16,6 +16,8 @@ pub struct Options {
     pub groups: Vec<usize>,
     /// Repetitions, of which the medians are told.
     pub runs: usize,
+    /// Bootstrap alone is measured, and nothing else.
+    pub bootstrap: bool,
     /// A missed goal is a failure.
     pub check: bool,
     /// Where the JSON goes.
@@ -44,12 +46,14 @@ impl Options {
         let mut options = Self {
             groups: vec![1, 10],
             runs: 3,
+            bootstrap: false,
             check: false,
             json: None,
         };
         let mut parser = lexopt::Parser::from_args(words);
         while let Some(word) = parser.next()? {
             match word {
+                Value(word) if word == "bootstrap" => options.bootstrap = true,
                 Long("quick") => (options.groups, options.runs) = (vec![1, 3], 1),
                 Long("hosts") => options.groups = groups(&parser.value()?.string()?)?,
                 Long("runs") => options.runs = runs(&parser.value()?.string()?)?,
@@ -103,6 +107,7 @@ mod tests {
         assert_eq!((options.groups, options.runs), (vec![2, 4], 1));
         assert!(options.check);
         assert_eq!(read(&[]).unwrap().groups, [1, 10]);
+        assert!(read(&["bootstrap", "--runs", "1"]).unwrap().bootstrap);
     }
 
     #[test]

@@ -23,10 +23,18 @@ pub fn run(words: &[String]) -> Done {
     say::step("Building the agent and the controller");
     let product = binaries::product()?;
     let binary = binaries::controller()?;
+    if options.bootstrap {
+        let held = bench::setup::run(&place, &claim, options.runs, &product, &binary)?;
+        return Ok(ended(held, options.check));
+    }
     let held = bench::run(&place, &claim, &options, product, &binary)?;
-    Ok(if held || !options.check {
+    Ok(ended(held, options.check))
+}
+
+fn ended(held: bool, check: bool) -> ExitCode {
+    if held || !check {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }
