@@ -31,6 +31,8 @@ pub(super) struct Packages {
     pub(super) installed: BTreeSet<String>,
     /// Begun and not finished.
     pub(super) half: BTreeSet<String>,
+    /// dpkg was stopped before it had written down how far it came.
+    pub(super) interrupted: bool,
 }
 
 impl Facts {
@@ -54,7 +56,11 @@ impl Facts {
             os,
             memory: memory(&read("/proc/meminfo")),
             container: Path::new("/run/systemd/container").exists(),
-            packages: packages(&read("/var/lib/dpkg/status")),
+            packages: Packages {
+                interrupted: fs_err::read_dir("/var/lib/dpkg/updates")
+                    .is_ok_and(|mut left| left.next().is_some()),
+                ..packages(&read("/var/lib/dpkg/status"))
+            },
             accounts: Accounts::read(),
             units: units::look(),
             sshd: sshd_settings(),

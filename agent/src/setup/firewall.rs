@@ -48,7 +48,8 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     planned.change(
         format!("~ firewall: only {} from outside", ports.join(", ")),
         move |talk| {
-            let guard = Guard::over(&[FILE], &[&["systemctl", "--no-block", "stop", UNIT]]);
+            let back = if loaded { "restart" } else { "stop" };
+            let guard = Guard::over(&[FILE], &[&["systemctl", "--no-block", back, UNIT]]);
             guard.change(talk, || turn_on(&file))
         },
     );

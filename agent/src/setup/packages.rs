@@ -31,10 +31,9 @@ const OLD_LISTS: Duration = Duration::from_secs(12 * 60 * 60);
 
 pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     let half = &facts.packages.half;
-    if !half.is_empty() {
-        let names: Vec<&str> = half.iter().map(String::as_str).collect();
+    if !half.is_empty() || facts.packages.interrupted {
         planned.change(
-            format!("~ finish what dpkg began: {}", names.join(", ")),
+            format!("~ finish what dpkg began ({} packages)", half.len()),
             |talk| {
                 run(talk, "dpkg", &["--force-confold", "--configure", "-a"])?;
                 apt(talk, &["--fix-broken", "install"])
