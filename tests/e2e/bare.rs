@@ -35,6 +35,8 @@ pub(crate) struct Fleet<'a> {
     pub(crate) people: String,
     /// Of the environment.
     pub(crate) environment: String,
+    /// Of the app.
+    pub(crate) app: String,
 }
 
 impl<'a> Fleet<'a> {
@@ -44,6 +46,7 @@ impl<'a> Fleet<'a> {
             setup: String::new(),
             people: String::new(),
             environment: String::new(),
+            app: String::new(),
         }
     }
 
@@ -71,8 +74,9 @@ impl<'a> Fleet<'a> {
             ));
         }
         text.push_str(&format!(
-            "\n[environments.{ENVIRONMENT}.apps.tiny]\nhosts = [\"@web\"]\ndomain = \"{}\"\n",
-            TINY.domain()
+            "\n[environments.{ENVIRONMENT}.apps.tiny]\nhosts = [\"@web\"]\ndomain = \"{}\"\n{}",
+            TINY.domain(),
+            self.app
         ));
         fs_err::write(self.lease.inventory(), text)?;
         Ok(())

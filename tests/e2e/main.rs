@@ -21,6 +21,7 @@ mod power_cut;
 mod refusals;
 mod rights;
 mod stage;
+mod tls;
 mod told;
 mod two_apps;
 
@@ -51,6 +52,7 @@ const STORIES: &[&[Story]] = &[
     bare::STORIES,
     drift::STORIES,
     bootstrap_faults::STORIES,
+    tls::STORIES,
 ];
 
 fn main() -> ExitCode {

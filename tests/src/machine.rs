@@ -31,6 +31,16 @@ const TOOLS: &[Tool] = &[
         why: "the lab's network",
     },
     Tool {
+        program: "curl",
+        package: "curl",
+        why: "asks sites over TLS",
+    },
+    Tool {
+        program: "openssl",
+        package: "openssl",
+        why: "makes the certificates of stories",
+    },
+    Tool {
         program: "nft",
         package: "nftables",
         why: "lets the hosts reach package registries",

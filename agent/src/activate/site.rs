@@ -236,23 +236,7 @@ pub(crate) fn test(
         tls: format!("    listen unix:{place}/tls ssl;\n"),
     };
     let (site, _) = render(layout, manifest, front, &listen);
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
-        .concat();
-    // Without the host's own `user`, nginx would give its folders to somebody else even in a test.
-    let text = format!(
-        "user {};\npid {place}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{site}}}\n",
-        nginx_user()
-    );
-    let file = folder.path().join("nginx.conf");
-    fs_err::write(&file, text).map_err(SiteError::Prepare)?;
-    let words = ["-t", "-q", "-p"].map(Path::new);
-    let [test, quiet, prefix] = words;
-    let (fine, said) = command::ask(
-        "nginx",
-        &[test, quiet, prefix, folder.path(), Path::new("-c"), &file],
-    )
-    .map_err(SiteError::Nginx)?;
+    let (fine, said) = test_apart(folder.path(), &site)?;
     if fine && !said.contains("[warn]") {
         return Ok(());
     }
@@ -260,6 +244,28 @@ pub(crate) fn test(
         app: layout.app.to_string(),
         said: one_line(&said),
     })
+}
+
+/// Has nginx test servers by themselves. Without the host's own `user`, it would give its folders to
+/// somebody else even in a test.
+pub(crate) fn test_apart(folder: &Path, servers: &str) -> Result<(bool, String), SiteError> {
+    let place = folder.display();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {place}/{kind};\n"))
+        .concat();
+    let text = format!(
+        "user {};\npid {place}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{servers}}}\n",
+        nginx_user()
+    );
+    let file = folder.join("nginx.conf");
+    fs_err::write(&file, text).map_err(SiteError::Prepare)?;
+    let words = ["-t", "-q", "-p"].map(Path::new);
+    let [test, quiet, prefix] = words;
+    command::ask(
+        "nginx",
+        &[test, quiet, prefix, folder, Path::new("-c"), &file],
+    )
+    .map_err(SiteError::Nginx)
 }
 
 /// Makes sure that nginx runs and that its configuration is sound as it stands. Gives back the

@@ -9,8 +9,10 @@ use super::files::{self, Wanted};
 use super::pending::{self, Load};
 use super::plan::{Planned, failed};
 use super::talk::Talk;
+use crate::activate::site;
 use crate::command;
 use crate::layout::{ACME_ROOT, CERTIFICATES};
+use crate::system_file;
 
 const LIVE: &str = "/etc/letsencrypt/live";
 /// certbot renews by itself; nginx has to hear of it.
@@ -36,8 +38,16 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) {
                     mode: 0o600,
                     ..Wanted::text(&key_at, key.0.as_str(), load)
                 };
-                files::plan(planned, key, &format!("key of the certificate of {name}"));
-                files::plan(planned, certificate, &format!("certificate of {name}"));
+                if let Some(sign) = certificate.sign().or(key.sign()) {
+                    let what = format!("{sign} certificate of {name} ({certificate_at})");
+                    let name = name.clone();
+                    planned.change(what, move |_| {
+                        belong_together(&name, &certificate, &key)?;
+                        key.write()
+                            .and_then(|()| certificate.write())
+                            .map_err(failed)
+                    });
+                }
             }
             (Some(domain), Some(DesiredTls::Acme)) if !is_there(domain) => {
                 let (domain, acme) = (domain.clone(), desired.acme.clone());
@@ -49,6 +59,35 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) {
             _ => {}
         }
     }
+}
+
+/// A pair that does not fit would keep nginx from its next start: it is tried apart first.
+fn belong_together(name: &AppName, certificate: &Wanted, key: &Wanted) -> Result<(), SetupFailure> {
+    let folder = tempfile::Builder::new()
+        .prefix("longshore-tls-")
+        .tempdir()
+        .map_err(failed)?;
+    let place = folder.path().display();
+    let put = |file: &str, content: &[u8]| {
+        system_file::put_with_mode(&folder.path().join(file), content, 0o600).map_err(failed)
+    };
+    put("certificate", &certificate.content)?;
+    put("key", &key.content)?;
+    let server = format!(
+        "server {{\n    listen unix:{place}/socket ssl;\n    ssl_certificate {place}/certificate;\n    \
+         ssl_certificate_key {place}/key;\n}}\n"
+    );
+    let (fine, said) = site::test_apart(folder.path(), &server).map_err(failed)?;
+    if fine {
+        return Ok(());
+    }
+    Err(SetupFailure {
+        what: format!(
+            "the certificate and the key of {name} do not belong together, or are no PEM: {}",
+            command::printable(said.trim())
+        ),
+        next: "correct the files that `tls` names in the inventory; what was there before is still served".to_owned(),
+    })
 }
 
 /// Certificate and key of an app, where there are any.
