@@ -112,8 +112,16 @@ fn clear_messages() -> Told {
     fails(&fleet, &[], 1, "failed", &["apt-get install", "space"])?;
     host.sh("umount /var/cache/apt/archives && systemctl is-active ssh")?;
 
-    // Another apt at work is waited for.
-    host.sh("systemd-run --quiet --unit=other-apt flock /var/lib/dpkg/lock-frontend sleep 1000; sleep 0.3")?;
+    // Another apt at work is waited for. It locks with fcntl, as `flock` does not.
+    host.sh(
+        r#"cat > /root/other-apt <<'END'
+use Fcntl;
+open(my $lock, '>>', '/var/lib/dpkg/lock-frontend') or die;
+fcntl($lock, F_SETLK, pack('s s x4 q q i', F_WRLCK, 0, 0, 0, 0)) or die;
+sleep 1000;
+END
+systemd-run --quiet --unit=other-apt perl /root/other-apt; sleep 0.5; systemctl is-active other-apt"#,
+    )?;
     let waiting = thread::scope(|scope| {
         let run = scope.spawn(|| fleet.bootstrap(&[]).map_err(|error| error.to_string()));
         thread::sleep(Duration::from_secs(4));
