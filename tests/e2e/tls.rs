@@ -1,6 +1,8 @@
 //! Sites over TLS: with a certificate of the inventory, and with one that an authority gave.
 
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use longshore_lab::base::Suite;
 use longshore_lab::host::Host;
@@ -13,15 +15,33 @@ use crate::bare::{Fleet, nothing_to_do, planned};
 use crate::stage::lease_bare;
 use crate::told::{Story, Told};
 
-pub(crate) const STORIES: &[Story] = &[Story {
-    name: "tls::with_a_certificate_of_the_inventory",
-    tell: of_the_inventory,
-}];
+pub(crate) const STORIES: &[Story] = &[
+    Story {
+        name: "tls::with_a_certificate_of_the_inventory",
+        tell: of_the_inventory,
+    },
+    Story {
+        name: "tls::with_a_certificate_of_an_authority",
+        tell: of_an_authority,
+    },
+];
 
 const TINY: Sample = Sample::Tiny;
 
-/// What the site answers over TLS, to whoever trusts this certificate.
+/// What the site answers over TLS, to whoever trusts this certificate. nginx takes a moment to reload.
 fn answers(host: &Host, trusted: &str, path: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let mut answer = ask(host, trusted, path);
+    for _ in 0..20 {
+        if answer.is_ok() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+        answer = ask(host, trusted, path);
+    }
+    answer
+}
+
+fn ask(host: &Host, trusted: &str, path: &str) -> Result<String, Box<dyn std::error::Error>> {
     let domain = TINY.domain();
     let mut curl = Command::new("curl");
     curl.args([
@@ -128,5 +148,88 @@ fn of_the_inventory() -> Told {
         answer.all()
     );
     assert_eq!(answers(host, &renewed, "/version")?.trim(), "1.1.0");
+    Ok(())
+}
+
+/// An authority of our own, as Debian packages it, that asks the host as a real one would.
+const AUTHORITY: &str = r#"
+set -e
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq -y --no-install-recommends install pebble openssl >/dev/null
+mkdir -p /root/ca && cd /root/ca
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=acme.test \
+    -addext subjectAltName=IP:{authority} -out tls.crt -keyout tls.key 2>/dev/null
+cat > config.json <<END
+{"pebble": {"listenAddress": "0.0.0.0:14000", "managementListenAddress": "0.0.0.0:15000",
+ "certificate": "/root/ca/tls.crt", "privateKey": "/root/ca/tls.key", "httpPort": 80, "tlsPort": 443}}
+END
+echo '{host} {domain}' >> /etc/hosts
+systemd-run --quiet --unit=authority --setenv=PEBBLE_VA_NOSLEEP=1 --setenv=PEBBLE_WFE_NONCEREJECT=0 \
+    pebble -config /root/ca/config.json
+sleep 1; systemctl is-active authority
+"#;
+
+fn of_an_authority() -> Told {
+    let mut lease = lease_bare(
+        2,
+        Bare {
+            suite: Suite::Bookworm,
+            login: Login::Root,
+        },
+    )?;
+    let authority = lease.hosts.pop().ok_or("no second host")?;
+    let host = &lease.hosts[0];
+    let place = authority.address.to_string();
+    authority.sh(&AUTHORITY
+        .replace("{authority}", &place)
+        .replace("{host}", &host.address.to_string())
+        .replace("{domain}", &TINY.domain()))?;
+    let trusted = authority.sh("cat /root/ca/tls.crt")?;
+    fs_err::write(
+        host.path("/usr/local/share/ca-certificates/authority.crt")?,
+        trusted,
+    )?;
+    host.sh("update-ca-certificates >/dev/null 2>&1")?;
+
+    let mut fleet = Fleet::new(&lease);
+    fleet.app = "tls = \"acme\"\n".to_owned();
+    let acme = |port: u16| format!("[setup.acme]\nserver = \"https://{place}:{port}/dir\"\n");
+    // No authority: everything else is done, and the site is served plainly until there is one.
+    fleet.setup = acme(14001);
+    fleet.write()?;
+    let answer = fleet.bootstrap(&[])?;
+    ended(&answer, 1);
+    assert!(
+        answer
+            .all()
+            .contains("certbot got no certificate for tiny.test"),
+        "{}",
+        answer.all()
+    );
+    let repository = lease.repository(TINY)?;
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &first)?, 0);
+
+    fleet.setup = acme(14000);
+    fleet.write()?;
+    ended(&fleet.bootstrap(&[])?, 0);
+    nothing_to_do(&fleet.bootstrap(&[])?);
+    let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &second)?, 0);
+    let roots = authority.sh(
+        "apt-get -qq -y --no-install-recommends install curl >/dev/null && \
+         curl -sk https://127.0.0.1:15000/roots/0",
+    )?;
+    let root = lease.folder().join("root.pem");
+    fs_err::write(&root, roots)?;
+    let root = root.display().to_string();
+    assert_eq!(answers(host, &root, "/version")?.trim(), "1.1.0");
+    // Renewal goes the same way, past the redirect to TLS, and nginx serves the new one.
+    let serial = "openssl x509 -noout -serial -in /etc/letsencrypt/live/tiny.test/cert.pem";
+    let before = host.sh(serial)?;
+    host.sh("certbot renew --quiet --force-renewal --no-random-sleep-on-renew")?;
+    assert_ne!(host.sh(serial)?, before);
+    assert_eq!(answers(host, &root, "/version")?.trim(), "1.1.0");
     Ok(())
 }

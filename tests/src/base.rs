@@ -48,7 +48,7 @@ impl Suite {
 /// What bootstrap installs, so that it need not be fetched by every host anew. It lies in apt's
 /// cache; nothing of it is installed.
 const FETCHED: &str = "nginx python3 python3-venv unattended-upgrades systemd-timesyncd nftables \
-                       python3-systemd fail2ban tzdata";
+                       python3-systemd fail2ban tzdata certbot pebble openssl curl";
 
 impl Kind {
     fn name(self) -> String {

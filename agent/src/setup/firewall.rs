@@ -57,8 +57,11 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
 
 /// SSH where it listens, and what the inventory says.
 fn open(wanted: &DesiredFirewall, facts: &Facts) -> BTreeSet<String> {
-    let ssh = facts.sshd.get("port").into_iter().flatten();
-    let mut open: BTreeSet<String> = ssh.map(|port| format!("{port}/tcp")).collect();
+    let said = |setting: &str| facts.sshd.get(setting).into_iter().flatten();
+    let addresses = said("listenaddress").filter_map(|address| Some(address.rsplit_once(':')?.1));
+    let ports = said("port").map(String::as_str).chain(addresses);
+    let ports = ports.filter(|port| port.parse::<u16>().is_ok());
+    let mut open: BTreeSet<String> = ports.map(|port| format!("{port}/tcp")).collect();
     if open.is_empty() {
         open.insert("22/tcp".to_owned());
     }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use longshore_shared::setup::SetupFailure;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 
-use super::accounts::Account;
+use super::accounts::{Account, Accounts};
 use super::plan::failed;
 use crate::names;
 
@@ -43,7 +43,11 @@ impl Owner {
             what: format!("the user {name} was made and is not known"),
             next: "look at /etc/passwd on the host, then bootstrap again".to_owned(),
         })?;
-        let home = PathBuf::from(format!("/home/{name}"));
+        let accounts = Accounts::read();
+        let home = accounts
+            .get(name)
+            .map(|account| PathBuf::from(&account.home));
+        let home = home.unwrap_or_else(|| PathBuf::from(format!("/home/{name}")));
         Ok(Self { home, uid, gid })
     }
 

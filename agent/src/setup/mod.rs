@@ -77,6 +77,7 @@ fn converse(talk: &mut Talk) -> Result<(), SetupFailure> {
         }
         for change in std::mem::take(&mut planned.changes) {
             talk.say(&FromSetup::Begin(change.what));
+            talk.still_heard()?;
             (change.act)(talk)?;
             made += 1;
         }

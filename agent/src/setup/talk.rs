@@ -44,6 +44,14 @@ impl Talk {
         self.left = said.is_err();
     }
 
+    /// Nothing new is begun once nobody listens any more; the next run goes on from there.
+    pub(super) fn still_heard(&self) -> Result<(), SetupFailure> {
+        if self.left {
+            return Err(lost("it listens no more"));
+        }
+        Ok(())
+    }
+
     pub(super) fn said(&mut self, line: &str) {
         if !line.trim().is_empty() {
             self.say(&FromSetup::Said(line.to_owned()));
@@ -52,19 +60,22 @@ impl Talk {
 
     /// The next message; there is none when the connection was lost.
     pub(super) fn hear(&mut self) -> Result<ToSetup, SetupFailure> {
-        let lost = |why: String| SetupFailure {
-            what: format!("the controller left: {why}"),
-            next: "bootstrap again: it goes on where it stopped".to_owned(),
-        };
         let mut line = Vec::new();
         let read = (&mut self.input)
             .take(LONGEST_LINE as u64)
             .read_until(b'\n', &mut line);
         match read {
-            Ok(0) => Err(lost("nothing more came".to_owned())),
-            Ok(_) => serde_json::from_slice(&line).map_err(|error| lost(error.to_string())),
-            Err(error) => Err(lost(error.to_string())),
+            Ok(0) => Err(lost("nothing more came")),
+            Ok(_) => serde_json::from_slice(&line).map_err(|error| lost(&error.to_string())),
+            Err(error) => Err(lost(&error.to_string())),
         }
+    }
+}
+
+fn lost(why: &str) -> SetupFailure {
+    SetupFailure {
+        what: format!("the controller left: {why}"),
+        next: "bootstrap again: it goes on where it stopped".to_owned(),
     }
 }
 
