@@ -117,7 +117,8 @@ fn clear_messages() -> Told {
         r#"cat > /root/other-apt <<'END'
 use Fcntl;
 open(my $lock, '>>', '/var/lib/dpkg/lock-frontend') or die;
-fcntl($lock, F_SETLK, pack('s s x4 q q i', F_WRLCK, 0, 0, 0, 0)) or die;
+my $whole = pack('s s x4 q q i x4', F_WRLCK, 0, 0, 0, 0);
+fcntl($lock, F_SETLK, $whole) or die;
 sleep 1000;
 END
 systemd-run --quiet --unit=other-apt perl /root/other-apt; sleep 0.5; systemctl is-active other-apt"#,

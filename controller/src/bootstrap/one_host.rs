@@ -18,6 +18,9 @@ const KEPT_LINES: usize = 12;
 /// Well before the host takes it back.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(CONFIRM_SECONDS / 2);
 const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
+/// After so long a person wonders.
+const FIRST_WORD: Duration = Duration::from_secs(5);
+const LONGEST_SILENCE: Duration = Duration::from_secs(20);
 const CONFIRMED: &str = "confirmed";
 
 /// Never fails for itself: what went wrong is in what it gives back.
@@ -105,6 +108,8 @@ async fn run(
         contact,
         said: Vec::new(),
         doing: None,
+        begun: Instant::now(),
+        wonder_at: Instant::now() + FIRST_WORD,
     };
     let plan = following.plan(&mut conversation).await?;
     following.tell_plan(&plan);
@@ -155,6 +160,9 @@ struct Following<'a> {
     contact: &'a Contact,
     said: Vec<String>,
     doing: Option<String>,
+    begun: Instant,
+    /// When a person would wonder whether anything happens.
+    wonder_at: Instant,
 }
 
 impl Following<'_> {
@@ -180,12 +188,14 @@ impl Following<'_> {
         conversation: &mut Conversation,
     ) -> Result<(usize, Vec<String>), Stopped> {
         loop {
-            match conversation.hear().await? {
+            match self.next(conversation).await? {
                 FromSetup::Begin(what) => {
                     self.job
                         .tell
-                        .say(&self.wanted.host.name, &format!("making {what}"));
+                        .detail(&self.wanted.host.name, &format!("making {what}"));
                     self.said.clear();
+                    self.begun = Instant::now();
+                    self.wonder_at = self.begun + FIRST_WORD;
                     self.doing = Some(what);
                 }
                 FromSetup::Said(line) => {
@@ -203,6 +213,24 @@ impl Following<'_> {
                 FromSetup::Done { changes, notes } => return Ok((changes, notes)),
                 FromSetup::Failed(failure) => return Err(self.failed(failure)),
                 FromSetup::Plan(_) => return Err(out_of_turn()),
+            }
+        }
+    }
+
+    /// The next message; what takes long is said to take long.
+    async fn next(&mut self, conversation: &mut Conversation) -> Result<FromSetup, Stopped> {
+        let hear = conversation.hear();
+        tokio::pin!(hear);
+        loop {
+            tokio::select! {
+                message = &mut hear => return message,
+                () = tokio::time::sleep_until(self.wonder_at.into()) => {}
+            }
+            self.wonder_at = Instant::now() + LONGEST_SILENCE;
+            if let Some(doing) = &self.doing {
+                let seconds = self.begun.elapsed().as_secs();
+                let line = format!("still making {doing} ({seconds} s)");
+                self.job.tell.say(&self.wanted.host.name, &line);
             }
         }
     }
