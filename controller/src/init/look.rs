@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::django;
-use super::node::{self, Node};
+use super::node;
 use super::procfile::{self, Procfile};
-use super::project::{Kind, Project, Serve};
-use super::python::{self, Python};
+use super::project::{Kind, Node, Project, Python, Serve};
+use super::python;
 use super::sources::{self, Source};
 use crate::versions::slug;
 

@@ -4,19 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::project::{Project, Serve};
+use super::project::{Node, Project, Serve};
 use super::sources;
-
-/// What `package.json` and the lock file say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Node {
-    /// `npm ci`
-    pub(super) install: &'static str,
-    /// `npm run`
-    pub(super) run: &'static str,
-    pub(super) builds: bool,
-    starts: bool,
-}
 
 pub(super) fn look(root: &Path) -> Option<Node> {
     let package = package(root)?;

@@ -1,8 +1,5 @@
 //! What was found out about a repository, as the app file needs it.
 
-use super::node::Node;
-use super::python::Python;
-
 /// What the app is made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -56,4 +53,28 @@ pub struct Project {
     pub(super) shared_files: Vec<String>,
     /// Where the app was seen to tell of its health.
     pub(super) health: Option<String>,
+}
+
+/// What `package.json` and the lock file say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Node {
+    /// `npm ci`
+    pub(super) install: &'static str,
+    /// `npm run`
+    pub(super) run: &'static str,
+    pub(super) builds: bool,
+    pub(super) starts: bool,
+}
+
+/// How packages are fetched during the build and installed on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Python {
+    /// Whether the repository names the app's packages at all.
+    pub(super) listed: bool,
+    /// Steps that make the list of packages.
+    pub(super) list: Vec<String>,
+    /// What `pip` is told to take.
+    pub(super) wanted: String,
+    /// What decides whether the virtualenv of an earlier release will do.
+    pub(super) key: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::project::{Kind, Project, Serve};
+use super::project::{Kind, Project, Python, Serve};
 use super::sources::{self, Source};
 
 /// Files that name an app's packages.
@@ -25,19 +25,6 @@ const USUAL: [&str; 6] = [
 ];
 /// The list that is made during the build, where the repository has none.
 const MADE_LIST: &str = "wheels/requirements.txt";
-
-/// How packages are fetched during the build and installed on a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Python {
-    /// Whether the repository names the app's packages at all.
-    pub(super) listed: bool,
-    /// Steps that make the list of packages.
-    pub(super) list: Vec<String>,
-    /// What `pip` is told to take.
-    pub(super) wanted: String,
-    /// What decides whether the virtualenv of an earlier release will do.
-    pub(super) key: Vec<String>,
-}
 
 impl Python {
     pub(super) fn look(root: &Path, serve: &Serve, kind: Kind) -> Option<Self> {

@@ -13,6 +13,7 @@ use super::file::{
     AppFile, CertificateFiles, EnvironmentFile, HostFile, InventoryFile, PersonFile, TlsFile,
 };
 use super::setup::SetupFile;
+use super::words::{is_account, is_domain, is_principal, is_repository, is_user, is_word};
 use super::{Address, Environment, EnvironmentApp, Host, HostPattern, Inventory, Person, Tls};
 use crate::did_you_mean;
 use crate::toml_file::{Complaint, SourceText};
@@ -406,53 +407,4 @@ pub(super) fn known_words(hosts: &[Host]) -> Vec<String> {
         .map(|host| host.name.to_string())
         .chain(roles)
         .collect()
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 64
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
-}
-
-/// What can be written into `allowed_signers` as it is.
-fn is_principal(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with('#')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_graphic() && !matches!(c, '"' | ',' | '\\' | '!'))
-}
-
-/// What `useradd` takes everywhere.
-fn is_account(text: &str) -> bool {
-    (1..=32).contains(&text.len())
-        && text.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
-        && text
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-}
-
-fn is_repository(text: &str) -> bool {
-    !text.starts_with('-') && !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic())
-}
-
-pub(super) fn is_user(text: &str) -> bool {
-    !text.is_empty()
-        && !text.starts_with('-')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-}
-
-fn is_domain(text: &str) -> bool {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
 }

@@ -13,6 +13,7 @@ mod select;
 mod setup;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

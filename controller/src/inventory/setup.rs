@@ -8,6 +8,9 @@ use longshore_shared::setup::{DesiredAcme, DesiredFirewall, DesiredSshd, Desired
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::words::{
+    bytes, is_email, is_line, is_package, is_port, is_size, is_sysctl, is_url, is_user, is_zone,
+};
 use crate::toml_file::{Complaint, SourceText};
 
 const OPEN: [&str; 2] = ["80/tcp", "443/tcp"];
@@ -164,7 +167,7 @@ impl SetupFile {
                     "address of an ACME directory: https://…",
                 )?,
             },
-            login: optional(self.login, super::check::is_user, "user name")?,
+            login: optional(self.login, is_user, "user name")?,
             system: DesiredSystem {
                 packages: words(
                     self.packages.unwrap_or_default(),
@@ -197,84 +200,5 @@ impl SetupFile {
                 close_used: false,
             }),
         })
-    }
-}
-
-fn is_email(text: &str) -> bool {
-    text.split_once('@').is_some_and(|(name, domain)| {
-        !name.is_empty() && !name.starts_with('-') && domain.contains('.')
-    }) && text.chars().all(|c| c.is_ascii_graphic())
-}
-
-fn is_url(text: &str) -> bool {
-    text.starts_with("https://") && text.chars().all(|c| c.is_ascii_graphic())
-}
-
-fn is_line(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(char::is_control)
-}
-
-fn is_package(text: &str) -> bool {
-    text.len() > 1
-        && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-        && text
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'+' | b'.'))
-}
-
-fn is_zone(text: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+'))
-    };
-    text.split('/').all(part)
-}
-
-fn is_sysctl(text: &str) -> bool {
-    text.contains('.')
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))
-}
-
-fn is_size(text: &str) -> bool {
-    text == "0" || bytes(text).is_some()
-}
-
-fn is_port(text: &str) -> bool {
-    text.split_once('/').is_some_and(|(port, protocol)| {
-        matches!(protocol, "tcp" | "udp") && port.parse::<u16>().is_ok_and(|port| port > 0)
-    })
-}
-
-/// `512M` and `2G`.
-fn bytes(text: &str) -> Option<u64> {
-    let (number, unit) = match text.strip_suffix('G') {
-        Some(number) => (number, 1 << 30),
-        None => (text.strip_suffix('M')?, 1 << 20),
-    };
-    let number: u64 = number.parse().ok()?;
-    number.checked_mul(unit).filter(|bytes| *bytes > 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_what_they_should_be() {
-        assert_eq!(bytes("2G"), Some(2 << 30));
-        for wrong in ["", "G", "0M", "1T", "99999999999999999999G"] {
-            assert_eq!(bytes(wrong), None, "{wrong}");
-        }
-        assert!(is_port("80/tcp") && is_port("51820/udp"));
-        for wrong in ["80", "0/tcp", "70000/tcp", "80/icmp", "{ 1 }/tcp"] {
-            assert!(!is_port(wrong), "{wrong}");
-        }
-        assert!(is_zone("Europe/Berlin") && is_zone("UTC"));
-        assert!(!is_zone("../etc/passwd") && !is_zone("/UTC") && !is_zone(""));
-        assert!(is_package("libpq-dev") && !is_package("--yes") && !is_package("a b"));
     }
 }
