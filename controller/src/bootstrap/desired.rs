@@ -86,3 +86,34 @@ fn certificate(tls: &Tls) -> Result<DesiredTls, CertificateError> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_example_makes_hosts() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inventory.example.toml");
+        let inventory = Inventory::read(&path).unwrap();
+        let of = |environment: &str| {
+            let environment = inventory.environment(environment).unwrap();
+            desired(&inventory, environment, &environment.hosts[0], None, true).unwrap()
+        };
+        let staging = of("staging");
+        let names: Vec<&str> = staging.people.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["dev1", "ops1"]);
+        assert!(staging.people[1].groups.contains("sudo"));
+        assert!(staging.deploy_keys.is_empty());
+        assert_eq!(staging.system.timezone.as_deref(), Some("Europe/Berlin"));
+        assert_eq!(staging.system.swap, Some(1 << 30));
+        assert!(staging.sshd.is_some_and(|sshd| !sshd.root_login));
+        let production = of("production");
+        assert_eq!(production.deploy_keys.len(), 1);
+        let firewall = production.firewall.unwrap();
+        assert!(firewall.close_used && firewall.open.contains("443/tcp"));
+        let app = production.apps.values().next().unwrap();
+        assert_eq!(app.domain.as_deref(), Some("cortico.example"));
+    }
+}

@@ -202,3 +202,51 @@ impl SetupFile {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::Inventory;
+    use super::*;
+
+    fn setup(text: &str) -> Result<Setup, String> {
+        let source = SourceText::from_text(Path::new("inventory.toml"), text);
+        let inventory = Inventory::from_source(&source).map_err(|error| error.to_string())?;
+        Ok(inventory.environment("demo").unwrap().setup.clone())
+    }
+
+    #[test]
+    fn an_environment_goes_before_the_fleet_setting_by_setting() {
+        let setup = setup(
+            "[setup]\nlogin = \"debian\"\njournal = \"0\"\n[setup.sshd]\nlines = [\"MaxAuthTries 3\"]\n\
+             [setup.firewall]\nmanage = false\n\
+             [environments.demo.setup]\nlogin = \"root\"\n[environments.demo.setup.sshd]\nroot_login = true\n",
+        )
+        .unwrap();
+        assert_eq!(setup.login.as_deref(), Some("root"));
+        assert_eq!(setup.system.journal, None);
+        let sshd = setup.sshd.unwrap();
+        assert!(sshd.root_login && sshd.lines == ["MaxAuthTries 3"]);
+        assert!(setup.firewall.is_none());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_with_its_line() {
+        for (line, word) in [
+            ("packages = [\"-y\"]", "Debian package"),
+            ("timezone = \"../x\"", "time zone"),
+            ("swap = \"1T\"", "size"),
+            ("sysctl = { \"a\" = 1 }", "kernel setting"),
+            ("firewal = 1", "firewall"),
+            ("firewall = { open = [\"80\"] }", "port"),
+            ("acme = { server = \"http://x\" }", "ACME"),
+        ] {
+            let error = setup(&format!("[environments.demo]\n[setup]\n{line}\n")).unwrap_err();
+            assert!(
+                error.contains(":3: ") && error.contains(word),
+                "{line}: {error}"
+            );
+        }
+    }
+}
