@@ -74,7 +74,7 @@ fn found_and_mended() -> Told {
     let host = &lease.hosts[0];
     let dev = Key::generate(&lease.folder().join("dev2"), "dev2")?;
     let mut fleet = Fleet::new(&lease);
-    fleet.setup = "timezone = \"Europe/Berlin\"\npackages = [\"file\"]\n\
+    fleet.setup = "timezone = \"Europe/Berlin\"\npackages = [\"file\"]\nfail2ban = true\n\
                    sysctl = { \"net.core.somaxconn\" = 1024 }\n"
         .to_owned();
     fleet.people = format!(
@@ -95,7 +95,7 @@ fn found_and_mended() -> Told {
         "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-longshore.conf && systemctl reload ssh && \
          apt-get -qq -y purge file >/dev/null && useradd --create-home mallory && \
          gpasswd -d ops1 dev >/dev/null && echo 'ssh-ed25519 AAAA evil' >> /home/dev2/.ssh/authorized_keys && \
-         systemctl stop longshore-agent nginx && nft flush ruleset && \
+         systemctl stop longshore-agent nginx fail2ban && nft flush ruleset && \
          echo '# more' >> /etc/longshore/host.toml && chmod 666 /etc/longshore/allowed_signers && \
          rm /usr/local/lib/systemd/system/longshore-boot.service",
     )?;
@@ -111,6 +111,7 @@ fn found_and_mended() -> Told {
         "+ unit (/usr/local/lib/systemd/system/longshore-boot.service)",
         "~ agent runs",
         "~ nginx runs",
+        "~ fail2ban runs",
         "~ sshd: with keys only",
         "~ firewall",
     ] {
@@ -124,7 +125,7 @@ fn found_and_mended() -> Told {
     assert_eq!(planned(&fleet.bootstrap(&["--check"])?), planned(&check));
     ended(&fleet.bootstrap(&[])?, 0);
     nothing_to_do(&fleet.bootstrap(&["--check"])?);
-    host.sh("id mallory && systemctl is-active longshore-agent nginx && ! grep -q evil /home/dev2/.ssh/authorized_keys")?;
+    host.sh("id mallory && systemctl is-active longshore-agent nginx fail2ban && ! grep -q evil /home/dev2/.ssh/authorized_keys")?;
 
     // dev2 leaves, with a session open.
     let mut open = ssh(host, &dev, "dev2")

@@ -7,7 +7,7 @@ use crate::command;
 
 /// How long a clone and its script may take.
 const PATIENCE: &str = "300";
-const SCRIPT: &str = "cd && git clone --quiet --depth 1 -- \"$0\" .dotfiles && \
+const SCRIPT: &str = "cd && git clone --quiet -- \"$0\" .dotfiles && \
                       if [ -x .dotfiles/install.sh ]; then cd .dotfiles && ./install.sh; fi";
 
 /// What a person's own script does wrong is theirs to mend: it is told, and the setup goes on.

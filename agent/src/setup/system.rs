@@ -51,6 +51,14 @@ pub(super) fn plan(system: &DesiredSystem, facts: &Facts, planned: &mut Planned)
     if let Some(zone) = &system.timezone {
         time_zone(zone, planned);
     }
+    let guard = facts.unit("fail2ban.service");
+    if system.fail2ban && guard.loaded && !(guard.enabled && guard.active) {
+        planned.change("~ fail2ban runs, after a reboot too", |_| {
+            command::run("systemctl", &["enable", "--quiet", "--now", "fail2ban"])
+                .map(drop)
+                .map_err(failed)
+        });
+    }
     let timesyncd = "systemd-timesyncd.service";
     let clock = facts.unit(timesyncd);
     if system.clock_sync && clock.loaded && !clock.enabled {

@@ -13,7 +13,7 @@ pub(super) struct Unit {
 }
 
 /// All units that setup looks at.
-const LOOKED_AT: [&str; 9] = [
+const LOOKED_AT: [&str; 7] = [
     "longshore-agent.service",
     "longshore-boot.service",
     "longshore-firewall.service",
@@ -21,8 +21,6 @@ const LOOKED_AT: [&str; 9] = [
     "nginx.service",
     "fail2ban.service",
     "systemd-timesyncd.service",
-    "ssh.service",
-    "docker.service",
 ];
 
 /// Asks for all of them in one call.

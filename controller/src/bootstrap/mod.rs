@@ -13,7 +13,7 @@ mod outcome;
 use std::sync::Arc;
 
 use longshore_shared::name::HostName;
-use longshore_shared::setup::Desired;
+use longshore_shared::setup::{Desired, Plan};
 
 use crate::inventory::Host;
 use crate::ssh::{Keyring, Surroundings};
@@ -57,6 +57,8 @@ pub(crate) struct Wanted {
 
 /// Whoever shows how it goes, and answers for the person.
 pub(crate) trait Tell: Send + Sync {
+    /// What differs on a host.
+    fn plan(&self, host: &HostName, plan: &Plan);
     /// A line about one host.
     fn say(&self, host: &HostName, line: &str);
     /// A line that a program of the host said: for whoever wants to see everything.

@@ -112,7 +112,7 @@ async fn run(
         wonder_at: Instant::now() + FIRST_WORD,
     };
     let plan = following.plan(&mut conversation).await?;
-    following.tell_plan(&plan);
+    job.tell.plan(&wanted.host.name, &plan);
     ended.changes.extend(plan.changes.iter().cloned());
     ended.notes = plan.notes;
     if !plan.problems.is_empty() {
@@ -171,15 +171,6 @@ impl Following<'_> {
             FromSetup::Plan(plan) => Ok(plan),
             FromSetup::Failed(failure) => Err(self.failed(failure)),
             _ => Err(out_of_turn()),
-        }
-    }
-
-    fn tell_plan(&self, plan: &Plan) {
-        let host = &self.wanted.host.name;
-        let tell = &self.job.tell;
-        tell.say(host, &plan.host);
-        for change in &plan.changes {
-            tell.say(host, &format!("  {change}"));
         }
     }
 

@@ -1,11 +1,12 @@
 //! `longshore bootstrap`: make servers ready for deployments.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use clap::Args;
 use longshore_shared::name::HostName;
+use longshore_shared::setup::Plan;
 use serde::Serialize;
 
 use super::host_args::HostArgs;
@@ -84,6 +85,7 @@ pub(crate) async fn run(args: &BootstrapArgs, context: &Context) -> Result<Exit,
     let teller = Teller {
         ui: Arc::clone(&context.ui),
         verbose: context.global.verbose > 0,
+        told: Arc::default(),
     };
     let job = Job {
         around: Arc::new(Surroundings::of_this_process()),
@@ -220,14 +222,44 @@ fn tell_end(ended: &[Ended], context: &Context) {
     }
 }
 
+/// The plan of the first host that has it.
+struct Told {
+    first: HostName,
+    changes: Vec<String>,
+}
+
 /// Shows it on the terminal.
 #[derive(Clone)]
 struct Teller {
     ui: Arc<Ui>,
     verbose: bool,
+    /// Plans that were shown already: most hosts of an environment differ in the same.
+    told: Arc<Mutex<Vec<Told>>>,
 }
 
 impl Tell for Teller {
+    fn plan(&self, host: &HostName, plan: &Plan) {
+        self.say(host, &plan.host);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = told.iter().find(|told| told.changes == plan.changes);
+        match same {
+            _ if plan.changes.is_empty() => {}
+            Some(Told { first, changes }) => {
+                let line = format!("  the same {} changes as {first}", changes.len());
+                self.say(host, &line);
+            }
+            None => {
+                for change in &plan.changes {
+                    self.say(host, &format!("  {change}"));
+                }
+                told.push(Told {
+                    first: host.clone(),
+                    changes: plan.changes.clone(),
+                });
+            }
+        }
+    }
+
     fn say(&self, host: &HostName, line: &str) {
         self.ui.note(&one_line(&format!("{host}: {line}")));
     }
