@@ -217,7 +217,13 @@ fn revoked() -> Told {
     ended(&lease.deploy(TINY, &first)?, 0);
     let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
     ended(&lease.deploy(TINY, &second)?, 0);
+    // One that never served: it was not even healthy.
+    let third = lease.release(&repository, "1.2.0", &Behaviour::Answers500)?;
+    sign_with(&stolen, &third)?;
+    ended(&lease.deploy(TINY, &third)?, 1);
     host.sh(&format!("echo '{public}' > /etc/longshore/revoked_signers"))?;
+    let words = ["rollback", ENVIRONMENT, "1.2.0", "--even-revoked"];
+    says(&controller.run(&words)?, 4, &["was revoked"]);
 
     says(
         &controller.run(&["rollback", ENVIRONMENT])?,

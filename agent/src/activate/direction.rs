@@ -1,14 +1,14 @@
 //! Which way traffic may move under `forward_only`: a deployment comes after what serves now, and
 //! what does not is a rollback, to a release that this host has found good.
 
-use longshore_shared::name::EnvironmentName;
+use longshore_shared::name::{AppName, EnvironmentName};
 use longshore_shared::wire::latest::SwitchReason;
 use semver::Version;
 
 use super::live;
 use crate::agent::Agent;
 use crate::layout::AppLayout;
-use crate::ledger::Verdict;
+use crate::ledger::{LedgerError, Verdict};
 use crate::operation::Trouble;
 
 /// Refuses a way that an environment with `forward_only` does not go.
@@ -20,10 +20,7 @@ pub(crate) fn check(
     why: SwitchReason,
 ) -> Result<(), Trouble> {
     let app = &layout.app;
-    let row = agent.ledger.release(app, to)?;
-    let served = agent.ledger.servings(app)?;
-    let known = row.is_some_and(|row| row.verdict == Verdict::Good)
-        || served.iter().any(|(version, _)| version == to);
+    let known = found_good(agent, app, to)?;
     let live = live::live(layout).map(|live| live.version);
     let Some(turn) = judge(live.as_ref(), to, why, known) else {
         return Ok(());
@@ -51,6 +48,18 @@ pub(crate) fn check(
             format!("`longshore releases {environment}` lists what was good"),
         ),
     })
+}
+
+/// Whether a release has served on this host.
+pub(super) fn found_good(
+    agent: &Agent,
+    app: &AppName,
+    version: &Version,
+) -> Result<bool, LedgerError> {
+    let row = agent.ledger.release(app, version)?;
+    let served = agent.ledger.servings(app)?;
+    Ok(row.is_some_and(|row| row.verdict == Verdict::Good)
+        || served.iter().any(|(served, _)| served == version))
 }
 
 /// What is wrong with a way.

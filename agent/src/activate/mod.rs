@@ -8,6 +8,7 @@ pub(crate) mod cooldown;
 pub(crate) mod direction;
 mod health;
 pub(crate) mod live;
+mod may_serve;
 pub(crate) mod migrate;
 mod probe;
 mod prune;
@@ -19,8 +20,9 @@ mod take_back;
 mod way_back;
 
 pub(crate) use health::is_healthy;
+pub(crate) use may_serve::{Wanted, may_serve};
 pub(crate) use prune::{clear_staging, prune, sweep};
 pub(crate) use settle::finish;
-pub(crate) use switch::{Switch, Wanted, may_serve, verb};
+pub(crate) use switch::{Switch, verb};
 pub(crate) use take_back::take_back;
 pub(crate) use way_back::rollback_target;

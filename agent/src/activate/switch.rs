@@ -8,15 +8,15 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use longshore_shared::manifest::Manifest;
-use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{Reply, Slot, SwitchReason, Switched};
 use semver::Version;
 
 use super::health::Candidate;
 use super::live::{self, Live};
+use super::may_serve::{Wanted, may_serve};
 use super::settle::{report, settle};
 use super::take_back::take_back;
-use super::{direction, health, migrate, prune, site, slot_unit};
+use super::{health, migrate, prune, site, slot_unit};
 use crate::agent::Agent;
 use crate::host::{Front, Host, HostedApp};
 use crate::layout::{AppLayout, other_slot};
@@ -24,7 +24,6 @@ use crate::ledger::Verdict;
 use crate::operation::{Operation, Trouble};
 use crate::system_file::put;
 use crate::systemd;
-use crate::trust::{self, HostTrust};
 
 const MEND: &str =
     "the live release serves as before; mend what it says on this host, then try again";
@@ -59,35 +58,6 @@ pub(crate) fn verb(why: SwitchReason) -> &'static str {
         SwitchReason::Deploy => "deploy",
         SwitchReason::Rollback => "rollback",
         SwitchReason::Return => "return",
-    }
-}
-
-/// What traffic is to move to, and why.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) app: &'a AppName,
-    pub(crate) version: &'a Version,
-    pub(crate) why: SwitchReason,
-    /// Goes back also to a release whose key was revoked.
-    pub(crate) even_revoked: bool,
-}
-
-/// Whether a release that this host keeps may serve: who signed it, and which way that goes. What
-/// was decided when it was staged may be another thing today.
-pub(crate) fn may_serve(agent: &Agent, host: &Host, wanted: Wanted<'_>) -> Result<(), Trouble> {
-    let layout = AppLayout::new(wanted.app);
-    let trust = HostTrust::load(&agent.ledger, &host.environment)?;
-    if trust.forward_only {
-        let (to, why) = (wanted.version, wanted.why);
-        direction::check(agent, &host.environment, &layout, to, why)?;
-    }
-    match wanted.why {
-        SwitchReason::Deploy => trust::accept_kept(&trust, &layout, wanted.version),
-        SwitchReason::Rollback if !wanted.even_revoked => {
-            trust.not_revoked(&layout, wanted.version)
-        }
-        // A rollout that failed elsewhere goes back to what served a moment ago.
-        SwitchReason::Rollback | SwitchReason::Return => Ok(()),
     }
 }
 
