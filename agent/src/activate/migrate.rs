@@ -3,11 +3,13 @@
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::name::AppName;
-use longshore_shared::wire::latest::Reply;
+use longshore_shared::wire::latest::{Reply, SwitchReason};
 use semver::Version;
 
 use super::live;
+use super::may_serve::{Wanted, may_serve};
 use crate::agent::Agent;
+use crate::host::Host;
 use crate::layout::AppLayout;
 use crate::ledger::ReleaseRow;
 use crate::operation::{Operation, Trouble};
@@ -23,14 +25,22 @@ pub(crate) struct Migration {
     ran: bool,
 }
 
-/// Looks up what is to be run.
+/// Looks up what is to be run. Its steps are code of the release, so it has to be one that may serve.
 pub(crate) fn prepare(
     agent: &Agent,
+    host: &Host,
     app: &AppName,
     version: &Version,
 ) -> Result<Migration, Trouble> {
     let layout = AppLayout::new(app);
     let (row, manifest) = staged(agent, &layout, version)?;
+    let wanted = Wanted {
+        app,
+        version,
+        why: SwitchReason::Deploy,
+        even_revoked: false,
+    };
+    may_serve(agent, host, wanted)?;
     let ran = agent.ledger.migrated(app, &row.manifest)?;
     Ok(Migration {
         layout,

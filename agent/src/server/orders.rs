@@ -128,8 +128,9 @@ impl<'a> Session<'a> {
                 }
             }
             Order::Migrate { app, version } => {
-                let prepared = self.changes(&app).and_then(|(_, share)| {
-                    Ok((migrate::prepare(self.agent, &app, &version)?, share))
+                let prepared = self.changes(&app).and_then(|(host, share)| {
+                    let migration = migrate::prepare(self.agent, &host, &app, &version)?;
+                    Ok((migration, share))
                 });
                 match prepared {
                     Ok((migration, share)) => {

@@ -1,6 +1,8 @@
 //! A change of whom this host trusts: signed by somebody whom it trusts for that, for this
 //! environment, newer than what stands, and never one after which nobody could change it again.
 
+use std::sync::{Mutex, PoisonError};
+
 use jiff::Timestamp;
 use longshore_shared::signature::{SIGNERS_NAMESPACE, Signer, Trust, verify};
 use longshore_shared::trust_file::{LARGEST_STEP, TrustFile};
@@ -22,12 +24,16 @@ pub(crate) struct Changed {
     pub(crate) serial: u64,
 }
 
+/// Two changes at once would leave a list of the one beside a policy of the other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 /// Installs a trust file, or refuses it.
 pub(crate) fn change(
     ledger: &Ledger,
     host: &Host,
     signed: &SignedTrust,
 ) -> Result<Changed, Trouble> {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let HostTrust { trust, now, .. } = HostTrust::load(ledger, &host.environment)?;
     let installed = store::installed().map_err(|error| refused(&error))?;
     let change = Change::check(host, &trust, installed.as_ref(), signed, now)?;
