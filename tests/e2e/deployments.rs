@@ -23,7 +23,37 @@ pub(crate) const STORIES: &[Story] = &[
         name: "deployments::ten_and_ten_back_with_fresh_connections",
         tell: || ten_and_ten_back(Connections::Fresh),
     },
+    Story {
+        name: "deployments::what_was_staged_is_only_switched_to",
+        tell: staged_first,
+    },
 ];
+
+fn staged_first() -> Told {
+    let lease = lease(2)?;
+    let tiny = Sample::Tiny;
+    let repository = lease.repository(tiny)?;
+    let controller = lease.controller(tiny);
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    let answer = lease.deploy(tiny, &first)?;
+    ended(&answer, 0);
+    assert!(answer.stdout.contains("\"unpack\""), "{}", answer.all());
+    let answer = controller.run(&["stage", "demo", "--release", &second])?;
+    ended(&answer, 0);
+    assert_eq!(kinds(&answer), ["staged"; 2], "{}", answer.all());
+    let status = controller.run(&["status", "demo"])?;
+    assert_eq!(live(&status, "tiny"), ["1.0.0"; 2], "{}", status.all());
+    for host in &lease.hosts {
+        host.sh("test -d /srv/longshore/tiny/releases/1.1.0")?;
+    }
+    // Nothing is unpacked again.
+    let answer = lease.deploy(tiny, &second)?;
+    ended(&answer, 0);
+    assert_eq!(kinds(&answer), ["switched"; 2], "{}", answer.all());
+    assert!(!answer.stdout.contains("\"unpack\""), "{}", answer.all());
+    Ok(())
+}
 
 fn the_demo_drops_no_request() -> Told {
     let lease = lease(3)?;

@@ -35,6 +35,16 @@ pub(crate) struct DeployArgs {
     #[arg(value_name = "ENV")]
     pub(crate) environment: String,
 
+    #[command(flatten)]
+    pub(crate) what: WhatArgs,
+
+    #[command(flatten)]
+    pub(crate) hosts: HostArgs,
+}
+
+/// Which release.
+#[derive(Debug, Args)]
+pub(crate) struct WhatArgs {
     /// A release that was built: its .tar.gz or .json, the others beside it
     #[arg(long, value_name = "FILE", group = "what")]
     pub(crate) release: Option<PathBuf>,
@@ -50,9 +60,6 @@ pub(crate) struct DeployArgs {
     /// Sign with this SSH key if the release has to be built first
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) hosts: HostArgs,
 }
 
 pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, CommandError> {
@@ -60,7 +67,7 @@ pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, Co
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
     let plan = Plan::new(environment, app, &args.hosts.selection())?;
-    let goal = goal(args, app, context).await?;
+    let goal = goal(&args.what, app, context).await?;
     fleet_run::run(
         "deploy",
         environment,
@@ -73,8 +80,8 @@ pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, Co
 }
 
 /// The release that is meant, built first where there is none.
-async fn goal(
-    args: &DeployArgs,
+pub(super) async fn goal(
+    args: &WhatArgs,
     app: &EnvironmentApp,
     context: &Context,
 ) -> Result<Goal, CommandError> {

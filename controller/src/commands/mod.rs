@@ -14,6 +14,7 @@ pub(crate) mod next_version;
 pub(crate) mod releases;
 pub(crate) mod rollback;
 pub(crate) mod signers;
+pub(crate) mod stage;
 pub(crate) mod status;
 pub(crate) mod sync;
 pub(crate) mod verify;

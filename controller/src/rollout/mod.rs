@@ -31,6 +31,8 @@ pub(crate) use shipment::Shipment;
 pub(crate) enum Goal {
     /// A release that is brought along.
     Ship(Shipment),
+    /// The same, and there it ends: nothing serves anything else.
+    Stage(Shipment),
     /// The release that the environment serves, for hosts that lack it. Its migration has run.
     Sync(Shipment),
     /// A version that the hosts keep.
@@ -56,7 +58,7 @@ pub(crate) struct Job {
 impl Goal {
     fn version(&self) -> Option<Version> {
         match self {
-            Goal::Ship(shipment) | Goal::Sync(shipment) => {
+            Goal::Ship(shipment) | Goal::Stage(shipment) | Goal::Sync(shipment) => {
                 Some(shipment.signed().manifest().version.clone())
             }
             Goal::Kept(version) => Some(version.clone()),
@@ -66,7 +68,7 @@ impl Goal {
 
     fn reason(&self) -> SwitchReason {
         match self {
-            Goal::Ship(_) | Goal::Sync(_) | Goal::Kept(_) => SwitchReason::Deploy,
+            Goal::Ship(_) | Goal::Stage(_) | Goal::Sync(_) | Goal::Kept(_) => SwitchReason::Deploy,
             Goal::Back { .. } => SwitchReason::Rollback,
         }
     }
@@ -74,7 +76,7 @@ impl Goal {
     /// What is brought along, if anything is.
     fn shipment(&self) -> Option<&Shipment> {
         match self {
-            Goal::Ship(shipment) | Goal::Sync(shipment) => Some(shipment),
+            Goal::Ship(shipment) | Goal::Stage(shipment) | Goal::Sync(shipment) => Some(shipment),
             Goal::Kept(_) | Goal::Back { .. } => None,
         }
     }
@@ -131,7 +133,7 @@ impl Run {
         }
         self.tell_plan(&members);
         let members = self.stage(members).await;
-        if self.must_stop(&members) {
+        if self.must_stop(&members) || self.only_stages() {
             return members;
         }
         let members = self.migrate(members).await;

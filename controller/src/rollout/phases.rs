@@ -71,8 +71,15 @@ impl Run {
         members
     }
 
+    pub(super) fn only_stages(&self) -> bool {
+        matches!(self.job.goal, Goal::Stage(_))
+    }
+
     /// What is going to change where, now that every host has said what it serves.
     pub(super) fn tell_plan(&self, members: &[Member]) {
+        if self.only_stages() {
+            return;
+        }
         let change = |member: &Member| {
             Some(Change {
                 host: member.name().clone(),
@@ -124,7 +131,7 @@ impl Run {
         let wanted = match &self.job.goal {
             Goal::Ship(shipment) => !shipment.signed().manifest().app_file.migrate.run.is_empty(),
             Goal::Kept(_) => true,
-            Goal::Sync(_) | Goal::Back { .. } => false,
+            Goal::Stage(_) | Goal::Sync(_) | Goal::Back { .. } => false,
         };
         let taking_part: Vec<_> = members
             .iter()
@@ -199,9 +206,11 @@ impl Run {
 
     async fn preflight(&self, member: &mut Member) {
         let release = match &self.job.goal {
-            Goal::Ship(shipment) | Goal::Sync(shipment) => Preflighted::Deploy {
-                release: shipment.signed().signed().clone(),
-            },
+            Goal::Ship(shipment) | Goal::Stage(shipment) | Goal::Sync(shipment) => {
+                Preflighted::Deploy {
+                    release: shipment.signed().signed().clone(),
+                }
+            }
             Goal::Kept(version) => self.kept(version.clone()),
             Goal::Back { to, .. } => {
                 let Some(version) = self.way_back(member, to.clone()).await else {
