@@ -6,6 +6,8 @@ use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::Slot;
 use semver::Version;
 
+/// What root says of the host.
+pub(crate) const ETC: &str = "/etc/longshore";
 pub(crate) const CONFIG: &str = "/etc/longshore/host.toml";
 pub(crate) const ALLOWED_SIGNERS: &str = "/etc/longshore/allowed_signers";
 /// Plain keys, or what `ssh-keygen -k` writes.

@@ -21,7 +21,7 @@ pub(crate) enum TrustedFileError {
         source: io::Error,
     },
     #[error(
-        "{path} is not a plain file that only root can write ({found}): mend it with `chown root:root` and `chmod go-w`"
+        "{path} is not one that only root can write ({found}): mend it with `chown root:root` and `chmod go-w`"
     )]
     Writers { path: PathBuf, found: String },
     #[error("{path} is larger than a megabyte")]
@@ -55,6 +55,20 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TrustedFileError> {
         let found = format!("owner {}, mode {:04o}", about.uid(), about.mode() & 0o7777);
         return Err(TrustedFileError::Writers {
             path: path.to_owned(),
+            found,
+        });
+    }
+    // Whoever may rename in its folder could put another file of root's in its place.
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let around = std::fs::metadata(folder).map_err(failed)?;
+    if around.uid() != 0 || around.mode() & 0o022 != 0 {
+        let found = format!(
+            "owner {}, mode {:04o}",
+            around.uid(),
+            around.mode() & 0o7777
+        );
+        return Err(TrustedFileError::Writers {
+            path: folder.to_owned(),
             found,
         });
     }

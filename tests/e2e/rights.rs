@@ -108,6 +108,8 @@ fn signers_are_pushed() -> Told {
     let answer = push(&main)?;
     ended(&answer, 0);
     assert_eq!(kinds(&answer), ["changed"; 2]);
+    // dev1 signs releases, and says so nowhere else.
+    says(&push(&dev)?, 4, &["may not sign for longshore-signers"]);
     let answer = push(&main)?;
     ended(&answer, 0);
     assert_eq!(kinds(&answer), ["unchanged"; 2]);
@@ -156,10 +158,26 @@ fn signers_are_pushed() -> Told {
     // Nobody may be left who could change it again.
     fs_err::write(&list, own.replace(",longshore-signers", ""))?;
     says(&push(&main)?, 4, &["nobody could change them again"]);
-    // What was installed must be there in full.
-    lease.hosts[0].sh("rm /etc/longshore/revoked_signers")?;
+    // What was installed must be there in full, and as it was installed.
     sign_with(&main, &third)?;
-    says(&lease.deploy(TINY, &third)?, 4, &["revoked_signers"]);
+    let refuses = |spoil: &str, word: &str| -> Told {
+        lease.hosts[0].sh(&format!("cp -a /etc/longshore /root/kept && {spoil}"))?;
+        says(&lease.deploy(TINY, &third)?, 4, &[word]);
+        lease.hosts[0].sh("rm -r /etc/longshore && mv /root/kept /etc/longshore")?;
+        Ok(())
+    };
+    refuses("rm /etc/longshore/revoked_signers", "revoked_signers")?;
+    refuses(
+        "echo >> /etc/longshore/revoked_signers",
+        "as the signed trust file",
+    )?;
+    refuses(
+        "rm /etc/longshore/release_policy.toml",
+        "release_policy.toml",
+    )?;
+    refuses("chmod 775 /etc/longshore", "only root can write")?;
+    refuses("sed -i s/demo/other/ /etc/longshore/host.toml", "other")?;
+    ended(&lease.deploy(TINY, &third)?, 0);
     Ok(())
 }
 

@@ -114,6 +114,9 @@ pub fn write(layer: &Path, base: &Path, files: &HostFiles<'_>) -> Result<(), io:
         files.signing_key
     );
     layer.file("etc/longshore/allowed_signers", 0o644, signers)?;
+    layer.file("etc/longshore/revoked_signers", 0o644, "")?;
+    let policy = "forward_only = false\n";
+    layer.file("etc/longshore/release_policy.toml", 0o644, policy)?;
     match files.product {
         Some(product) => install(&layer, product),
         None => Ok(()),

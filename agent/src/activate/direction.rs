@@ -1,6 +1,7 @@
 //! Which way traffic may move under `forward_only`: a deployment comes after what serves now, and
 //! what does not is a rollback, to a release that this host has found good.
 
+use jiff::Timestamp;
 use longshore_shared::name::{AppName, EnvironmentName};
 use longshore_shared::wire::latest::SwitchReason;
 use semver::Version;
@@ -56,10 +57,13 @@ pub(super) fn found_good(
     app: &AppName,
     version: &Version,
 ) -> Result<bool, LedgerError> {
-    let row = agent.ledger.release(app, version)?;
+    let Some(row) = agent.ledger.release(app, version)? else {
+        return Ok(false);
+    };
+    // Another release of that name may have served before this one was staged.
     let served = agent.ledger.servings(app)?;
-    Ok(row.is_some_and(|row| row.verdict == Verdict::Good)
-        || served.iter().any(|(served, _)| served == version))
+    let here = |(served, since): &(Version, Timestamp)| served == version && *since >= row.staged;
+    Ok(row.verdict == Verdict::Good || served.iter().any(here))
 }
 
 /// What is wrong with a way.

@@ -84,7 +84,7 @@ fn served_just_before(agent: &Agent, wanted: Wanted<'_>) -> Result<bool, Trouble
         return Ok(false);
     };
     let ago = Timestamp::now().duration_since(*since);
-    Ok(before == wanted.version && ago <= A_MOMENT)
+    Ok(before == wanted.version && !ago.is_negative() && ago <= A_MOMENT)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use crate::operation::{Operation, Trouble, chain};
 use crate::peer::{Data, Peer, PeerError};
 use crate::step_unit::release_environment;
 use crate::trash;
+use crate::trust;
 
 pub(crate) use rebuild::room_problem;
 
@@ -194,6 +195,8 @@ impl Intake {
         text: &str,
     ) -> Result<(), Trouble> {
         let manifest = self.release.value();
+        // Receiving may have taken its time, and what follows runs the release's own steps.
+        trust::still_accepted(agent, &self.release)?;
         let layers = operation.step("prepare", || {
             prepare::prepare(&self.layout, manifest, tree, folder, operation)
         })?;

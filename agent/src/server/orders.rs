@@ -331,7 +331,10 @@ impl<'a> Session<'a> {
             return Ok(Some(Err(trouble)));
         }
         if let Some(operation) = self.agent.operations.get(id) {
-            return self.follow(&operation, Cursor::default()).map(|()| None);
+            let may = self.allowed(Right::Deploy).is_ok();
+            return self
+                .follow_as(&operation, Cursor::default(), may)
+                .map(|()| None);
         }
         let known = self.agent.ledger.operation(id).map_err(Trouble::from);
         Ok(Some(known.and_then(|row| ended(id, row))))
@@ -339,7 +342,17 @@ impl<'a> Session<'a> {
 
     /// Passes on what an operation says until it ends. A peer that leaves or cannot be written to
     /// ends this connection alone.
-    fn follow(&mut self, operation: &Arc<Operation>, mut cursor: Cursor) -> Result<(), PeerError> {
+    fn follow(&mut self, operation: &Arc<Operation>, cursor: Cursor) -> Result<(), PeerError> {
+        self.follow_as(operation, cursor, true)
+    }
+
+    /// Whoever may only look cannot end it.
+    fn follow_as(
+        &mut self,
+        operation: &Arc<Operation>,
+        mut cursor: Cursor,
+        may_cancel: bool,
+    ) -> Result<(), PeerError> {
         let mut writer = self.peer.writer()?;
         let (done, watch) = UnixStream::pair().map_err(PeerError::Broken)?;
         let peer = &mut self.peer;
@@ -347,8 +360,8 @@ impl<'a> Session<'a> {
             let watcher = scope.spawn(move || -> Result<(), PeerError> {
                 while peer.wait(&watch) {
                     match peer.next_message()? {
-                        Some(ToAgent::Cancel) => operation.cancel(),
-                        Some(ToAgent::End) => {}
+                        Some(ToAgent::Cancel) if may_cancel => operation.cancel(),
+                        Some(ToAgent::Cancel | ToAgent::End) => {}
                         // The other end has the reply already, and is one order ahead of us.
                         Some(order) => {
                             peer.put_back(order);

@@ -6,11 +6,16 @@ use longshore_shared::trust_file::{TrustFile, TrustRules};
 use super::certificates;
 use super::files::{self, Wanted};
 use super::plan::{Planned, failed};
-use crate::layout::{APPS, CONFIG, SETTINGS, STATE};
+use crate::layout::{APPS, CONFIG, ETC, SETTINGS, STATE, TRUST};
 use crate::trust;
 
 pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), SetupFailure> {
-    for (path, mode) in [(SETTINGS, 0o755), (APPS, 0o755), (STATE, 0o700)] {
+    for (path, mode) in [
+        (ETC, 0o755),
+        (SETTINGS, 0o755),
+        (APPS, 0o755),
+        (STATE, 0o700),
+    ] {
         files::plan_folder(planned, path, mode);
     }
     files::plan(
@@ -23,6 +28,16 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), Setup
         .map(|signed| TrustFile::parse(&signed.text).map_err(failed))
         .transpose()?;
     match (&installed, &desired.trust) {
+        (Some(installed), wanted) if installed.environment != desired.environment => {
+            let what = format!(
+                "- signers of {}, which this host belonged to",
+                installed.environment
+            );
+            planned.change(what, |_| fs_err::remove_file(TRUST).map_err(failed));
+            wanted
+                .as_ref()
+                .map_or(Ok(()), |wanted| trusted(wanted, planned))
+        }
         // From then on only somebody whom the host trusts changes whom it trusts.
         (Some(installed), wanted) => {
             if wanted

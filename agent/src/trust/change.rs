@@ -1,7 +1,7 @@
 //! A change of whom this host trusts: signed by somebody whom it trusts for that, for this
 //! environment, newer than what stands, and never one after which nobody could change it again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use longshore_shared::signature::{SIGNERS_NAMESPACE, Signer, Trust, verify};
@@ -24,18 +24,21 @@ pub(crate) struct Changed {
     pub(crate) serial: u64,
 }
 
-/// Two changes at once would leave a list of the one beside a policy of the other.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 /// Installs a trust file, or refuses it.
 pub(crate) fn change(
     ledger: &Ledger,
     host: &Host,
     signed: &SignedTrust,
 ) -> Result<Changed, Trouble> {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let HostTrust { trust, now, .. } = HostTrust::load(ledger, &host.environment)?;
+    let now = HostTrust::now(ledger)?;
+    let _alone = store::LISTS.write().unwrap_or_else(PoisonError::into_inner);
+    // One that broke off would otherwise come back at the next start.
+    store::finish_interrupted().map_err(|error| refused(&error))?;
     let installed = store::installed().map_err(|error| refused(&error))?;
+    let trust = match &installed {
+        Some(signed) => store::rules_of(signed).map_err(|error| refused(&error))?,
+        None => HostTrust::of_files(&host.environment, now)?.trust,
+    };
     let change = Change::check(host, &trust, installed.as_ref(), signed, now)?;
     if !change.unchanged {
         store::install(signed, &change.file.rules).map_err(|error| {
@@ -171,6 +174,11 @@ mod tests {
             use base64::Engine as _;
             let key = blob(self.0.verifying_key().as_bytes());
             let key = base64::prelude::BASE64_STANDARD.encode(key);
+            let options = match options {
+                "" => "namespaces=\"longshore-release,longshore-signers\"",
+                "nothing said" => "",
+                options => options,
+            };
             format!("ops@example.com {options} ssh-ed25519 {key}\n")
         }
 
@@ -243,7 +251,9 @@ mod tests {
         };
         let signed = key.sign(SIGNERS_NAMESPACE, &good);
         let releases = "namespaces=\"longshore-release\"";
-        assert!(said(releases, &signed).contains("may not sign for longshore-signers"));
+        for narrow in [releases, "nothing said"] {
+            assert!(said(narrow, &signed).contains("may not sign for longshore-signers"));
+        }
         let release = key.sign("longshore-release", &good);
         assert!(said("", &release).contains("was made for"));
         let elsewhere = key.sign(SIGNERS_NAMESPACE, &file("staging", 1, key.line("")));

@@ -1,13 +1,13 @@
 //! Whom this host trusts: `allowed_signers`, `revoked_signers` and `release_policy.toml`, read
 //! anew for every order.
 //!
-//! A host that was never given a list of revoked keys or a policy does without; once a trust file
-//! was installed (`change`), all three have to be there.
+//! All three have to be there; once a trust file was installed (`change`), just as it has them.
 
 mod change;
 mod store;
 
 use std::path::Path;
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use longshore_shared::manifest::Manifest;
@@ -32,9 +32,7 @@ use crate::trusted_file::{self, TrustedFileError};
 pub(crate) use change::change;
 pub(crate) use store::{files_of, finish_interrupted, installed};
 
-/// The one environment that goes forward only where nothing else is said.
-const PRODUCTION: &str = "production";
-const MEND: &str = "run `longshore signers push`, or mend the file as root";
+const MEND: &str = "run `longshore bootstrap`, which puts it right, or mend the file as root";
 
 /// `release_policy.toml`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,31 +64,41 @@ pub(crate) enum TrustError {
     Signers(#[source] AllowedSignersError),
     #[error("{REVOKED_SIGNERS} is refused: nothing can be accepted until it is mended")]
     Revoked(#[source] RevokedError),
+    #[error("a change of whom this host trusts was begun and not finished")]
+    Unfinished,
+    #[error("{0} is not as the signed trust file has it")]
+    Differs(&'static str),
+    #[error("this host belongs to {here}, and trusts the signers of {there}")]
+    OtherEnvironment {
+        here: EnvironmentName,
+        there: EnvironmentName,
+    },
 }
 
 impl HostTrust {
     /// Reads what stands now, or nothing is accepted.
     pub(crate) fn load(ledger: &Ledger, environment: &EnvironmentName) -> Result<Self, Trouble> {
-        let now = Timestamp::now().max(ledger.signed_until()?);
+        let now = Self::now(ledger)?;
+        let _whole = store::LISTS.read().unwrap_or_else(PoisonError::into_inner);
+        Self::of_files(environment, now)
+    }
+
+    /// What keys expire by.
+    fn now(ledger: &Ledger) -> Result<Timestamp, Trouble> {
+        Ok(Timestamp::now().max(ledger.signed_until()?))
+    }
+
+    fn of_files(environment: &EnvironmentName, now: Timestamp) -> Result<Self, Trouble> {
         Self::read(environment, now).map_err(|error| Trouble::refused(chain(&error), MEND))
     }
 
     fn read(environment: &EnvironmentName, now: Timestamp) -> Result<Self, TrustError> {
-        let all_expected = installed()?.is_some();
-        let optional = |missing: &TrustedFileError| missing.is_missing() && !all_expected;
+        store::as_installed(environment)?;
         let allowed = trusted_file::read_text(Path::new(ALLOWED_SIGNERS))?;
         let allowed = AllowedSigners::parse(&allowed).map_err(TrustError::Signers)?;
-        let revoked = match trusted_file::read(Path::new(REVOKED_SIGNERS)) {
-            Err(error) if optional(&error) => Revoked::default(),
-            read => Revoked::parse(&read?).map_err(TrustError::Revoked)?,
-        };
-        let policy = match trusted_file::read_toml(Path::new(RELEASE_POLICY)) {
-            Err(error) if optional(&error) => Policy {
-                release_by: None,
-                forward_only: environment.as_str() == PRODUCTION,
-            },
-            read => read?,
-        };
+        let revoked = trusted_file::read(Path::new(REVOKED_SIGNERS))?;
+        let revoked = Revoked::parse(&revoked).map_err(TrustError::Revoked)?;
+        let policy: Policy = trusted_file::read_toml(Path::new(RELEASE_POLICY))?;
         Ok(Self {
             environment: environment.clone(),
             trust: Trust {
@@ -159,6 +167,13 @@ pub(crate) fn accept(
         direction::check(agent, &host.environment, &layout, &manifest.version, why)?;
     }
     Ok(verified)
+}
+
+/// Asks once more for a release that was accepted before it was received.
+pub(crate) fn still_accepted(agent: &Agent, release: &Verified<Manifest>) -> Result<(), Trouble> {
+    let host = Host::load().map_err(|error| Trouble::refused(chain(&error), MEND))?;
+    let trust = HostTrust::load(&agent.ledger, &host.environment)?;
+    trust.accept(release.exact(), release.signature()).map(drop)
 }
 
 /// Checks a release again that was accepted when it was staged: rights may have changed since.

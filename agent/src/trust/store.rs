@@ -5,15 +5,53 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::RwLock;
 
+use longshore_shared::name::EnvironmentName;
+use longshore_shared::signature::Trust;
 use longshore_shared::trust_file::{TrustFile, TrustRules};
 use longshore_shared::wire::latest::SignedTrust;
 
-use super::Policy;
+use super::{Policy, TrustError};
 use crate::layout::{ALLOWED_SIGNERS, RELEASE_POLICY, REVOKED_SIGNERS, STATE, TRUST, TRUST_NEXT};
 use crate::links::sync_folder;
 use crate::system_file;
 use crate::trusted_file::{self, TrustedFileError};
+
+/// Whoever reads the three files sees those of one day.
+pub(super) static LISTS: RwLock<()> = RwLock::new(());
+
+/// Whether the files are those of the trust file that was installed last, and it is one for here.
+pub(super) fn as_installed(environment: &EnvironmentName) -> Result<(), TrustError> {
+    if Path::new(TRUST_NEXT).exists() {
+        return Err(TrustError::Unfinished);
+    }
+    let Some(signed) = installed()? else {
+        return Ok(());
+    };
+    let file = parse(&signed)?;
+    if file.environment != *environment {
+        return Err(TrustError::OtherEnvironment {
+            here: environment.clone(),
+            there: file.environment,
+        });
+    }
+    let files = files_of(&file.rules).map_err(|error| of_trust(TRUST, error))?;
+    for (path, content) in files {
+        if trusted_file::read(Path::new(path))? != content {
+            return Err(TrustError::Differs(path));
+        }
+    }
+    Ok(())
+}
+
+/// Whom the trust file that was installed last trusts, whatever became of its files.
+pub(super) fn rules_of(signed: &SignedTrust) -> Result<Trust, TrustedFileError> {
+    let rules = parse(signed)?.rules;
+    rules
+        .read()
+        .map_err(|error| of_trust(TRUST, io::Error::other(error)))
+}
 
 /// The signed trust file that was installed last, if there was one.
 pub(crate) fn installed() -> Result<Option<SignedTrust>, TrustedFileError> {

@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &SyncArgs, context: &Context) -> Result<Exit, Comm
         skip_offline: args.hosts.skip_offline,
     };
     let answers = asking::ask(environment, &everyone, context).await?;
-    let serves = common(&answers, environment, app, &plan)?;
+    let serves = common(&answers, environment, app, &plan, args.hosts.skip_offline)?;
     let what = format!(
         "{} serves {} {} (commit {:.12})",
         environment.name, app.name, serves.version, serves.commit
@@ -93,7 +93,20 @@ fn common(
     environment: &Environment,
     app: &EnvironmentApp,
     plan: &Plan,
+    skip_offline: bool,
 ) -> Result<Serves, CommandError> {
+    let silent: Vec<&str> = answers
+        .hosts
+        .iter()
+        .filter(|answer| answer.said.is_err())
+        .map(|answer| answer.host.as_str())
+        .collect();
+    if !silent.is_empty() && !skip_offline {
+        let what = format!("{} did not say what serves there", silent.join(", "));
+        return Err(CommandError::new(ErrorKind::Refused, what).hint(
+            "What the others serve may not be what the environment serves. To go by them alone: --skip-offline",
+        ));
+    }
     let statuses: Vec<(&HostName, &AppStatus)> = answers
         .hosts
         .iter()

@@ -41,7 +41,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) signers: Option<PathBuf>,
 
-    /// Keys that must not be trusted any more; else the inventory's
+    /// Keys that must not be trusted any more; else the inventory's, which is not read with --signers
+    /// unless --for names an environment of it
     #[arg(long, value_name = "FILE")]
     pub(crate) revoked: Option<PathBuf>,
 
@@ -152,7 +153,7 @@ fn whom_to_trust(
         None => Trust::default(),
     };
     if let Some(path) = &args.signers {
-        let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        let text = String::from_utf8(read(path)?).map_err(|error| wrong(path, error))?;
         trust.allowed = AllowedSigners::parse(&text).map_err(|error| wrong(path, error))?;
     }
     if let Some(path) = &args.revoked {

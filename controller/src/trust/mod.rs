@@ -134,7 +134,9 @@ fn read(path: PathBuf) -> Result<Vec<u8>, ComposeError> {
 impl ComposeError {
     pub(crate) fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::NoSigners => "Add a line `you@example.com KEY` to a file allowed_signers beside the inventory, and name it: [fleet] signers = \"allowed_signers\"".to_owned(),
+            Self::NoSigners => format!(
+                "Add a line `you@example.com namespaces=\"{RELEASE_NAMESPACE},{SIGNERS_NAMESPACE}\" KEY` to a file allowed_signers beside the inventory, and name it: [fleet] signers = \"allowed_signers\""
+            ),
             Self::Read { .. } => "The paths in [fleet] are relative to the inventory.".to_owned(),
             Self::Key { .. } => return Vec::new(),
             Self::Rules(_) => format!(

@@ -45,7 +45,9 @@ pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     let (year, month, day) = (number(0, 4)?, small(4)?, small(6)?);
     let (hour, minute, second) = (small(8)?, small(10)?, small(12)?);
     let moment = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
-    Some(moment.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    let moment = moment.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    // OpenSSH takes no time before 1970 either.
+    (moment >= Timestamp::UNIX_EPOCH).then_some(moment)
 }
 
 #[cfg(test)]
@@ -56,6 +58,7 @@ mod tests {
     fn times_are_read_in_full_or_not_at_all() {
         let second = |text: &str| parse_time(text).map(Timestamp::as_second);
         assert_eq!(second("20240229"), Some(1_709_164_800));
+        assert_eq!(second("19691231Z"), None);
         assert_eq!(second("20240229Z"), Some(1_709_164_800));
         assert_eq!(second("202402291230"), Some(1_709_209_800));
         assert_eq!(second("20240229123015Z"), Some(1_709_209_815));

@@ -94,9 +94,13 @@ fn who_may_release_is_a_rule_of_the_environment() {
                  allowed: ci@example.com, ops@example.com"
             );
         }
-        // Who may change the signers is another matter.
+        // Who may change the signers is another matter, and has to be said.
         let own = keys.sign("id", SIGNERS_NAMESPACE, b"message");
-        assert!(verify(&trust, SIGNERS_NAMESPACE, b"message", &own, now).is_ok());
+        let said = verify(&trust, SIGNERS_NAMESPACE, b"message", &own, now);
+        assert!(matches!(said, Err(VerifyError::OtherNamespaces { .. })));
+        let mut named = keys.trust("namespaces=\"longshore-signers\"");
+        named.release_by.clone_from(&trust.release_by);
+        assert!(verify(&named, SIGNERS_NAMESPACE, b"message", &own, now).is_ok());
     }
 }
 

@@ -164,7 +164,8 @@ fn a_key_that_was_cut_or_spoiled_refuses_the_list() {
 fn keys_that_can_sign_nothing_leave_nobody() {
     let keys = Keys::new();
     keys.generate("rsa", "rsa");
-    for options in ["", "cert-authority "] {
+    for options in ["", "cert-authority,"] {
+        let options = format!("{options}namespaces=\"longshore-signers\" ");
         let left = |key: &str| {
             let list = format!("{NAME} {options}{}", keys.public(key));
             AllowedSigners::parse(&list).unwrap().anyone_may(
