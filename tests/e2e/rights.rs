@@ -109,7 +109,9 @@ fn signers_are_pushed() -> Told {
     ended(&answer, 0);
     assert_eq!(kinds(&answer), ["changed"; 2]);
     // dev1 signs releases, and says so nowhere else.
+    rule(&lease, "release_by = [\"dev1@example.com\"]\n")?;
     says(&push(&dev)?, 4, &["may not sign for longshore-signers"]);
+    rule(&lease, "release_by = [\"release@example.com\"]\n")?;
     let answer = push(&main)?;
     ended(&answer, 0);
     assert_eq!(kinds(&answer), ["unchanged"; 2]);
