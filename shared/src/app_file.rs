@@ -4,6 +4,7 @@
 //! checked where they are read, because their texts end up in units and in nginx's configuration.
 
 mod build;
+mod unique_map;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +30,12 @@ pub struct AppFile {
     pub migrate: Migrate,
     pub web: Web,
     /// From a path on the site to a folder of the release.
-    #[serde(rename = "static", default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        rename = "static",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique_map::deserialize"
+    )]
     pub static_files: BTreeMap<SitePath, InnerPath>,
     #[serde(default, skip_serializing_if = "Shared::is_empty")]
     pub shared: Shared,

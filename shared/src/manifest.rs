@@ -148,7 +148,8 @@ impl Manifest {
                 file,
             });
         }
-        for size in [self.tarball.size, self.tar.size, self.tree.bytes] {
+        let sbom = self.sbom.as_ref().map_or(0, |sbom| sbom.size);
+        for size in [self.tarball.size, self.tar.size, self.tree.bytes, sbom] {
             if size > LARGEST_NUMBER {
                 return Err(ManifestError::Size(size));
             }
@@ -265,6 +266,13 @@ mod tests {
             assert!(good.contains(from), "{from}");
             good.replacen(from, to, 1)
         };
+        let with_static = |entries: &str| {
+            swap(
+                "\"web\": {",
+                &format!("\"static\": {{{entries}}}, \"web\": {{"),
+            )
+        };
+        assert!(Manifest::parse(with_static("\"/a/\": \"a\"").as_bytes()).is_ok());
         for hostile in [
             format!("{good}x"),
             format!("\u{feff}{good}"),
@@ -284,6 +292,12 @@ mod tests {
             swap("\"size\": 1", "\"size\": 9007199254740993"),
             swap("\"size\": 1", "\"size\": 18446744073709551616"),
             swap("\"entries\": 1", "\"entries\": 0"),
+            swap(
+                "\"clean\": true,",
+                "\"clean\": true, \"sbom\": {\"size\": 18446744073709551615, \"sha256\": \"aa\"},",
+            )
+            .replace("\"aa\"", &format!("\"{}\"", "a".repeat(64))),
+            with_static("\"/a/\": \"a\", \"/a/\": \"b\""),
             good.replacen(
                 &format!("\"size\": {}", manifest.tree.size),
                 "\"size\": 99999999999",

@@ -231,6 +231,9 @@ fn of_key(error: &KeyError) -> (ErrorKind, Vec<String>) {
     let hint = match error {
         KeyError::Git(git) => return of_git(git),
         KeyError::None | KeyError::Several { .. } | KeyError::Read { .. } => KEY_HINT,
+        KeyError::Variable => {
+            "Give it a path, or the key itself, from its -----BEGIN line to its -----END line, with its line breaks."
+        }
         KeyError::Format { .. } | KeyError::Kind { .. } => {
             "Make one with: ssh-keygen -t ed25519, and have its public half added to allowed_signers."
         }

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use longshore_shared::app_file::AppFile;
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::name::AppName;
 use semver::Version;
 use serde::Serialize;
 
 use super::build_check;
-use crate::build::{self, BuildRequest};
-use crate::context::Context;
+use crate::build::{self, BuildRequest, Repository};
+use crate::context::{APP_FILE, Context};
 use crate::error::CommandError;
 use crate::exit_code::Exit;
+use crate::inventory;
 use crate::report::{bytes, milliseconds, result_line};
 
 /// Build a signed release of this repository's app
@@ -62,6 +64,7 @@ pub(crate) struct BuildArgs {
 pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<Exit, CommandError> {
     let begun = Instant::now();
     let folder = context.folder()?;
+    is_the_app_here(&folder, context)?;
     let request = BuildRequest {
         folder: &folder,
         git_ref: args.git_ref.as_deref(),
@@ -113,6 +116,46 @@ pub(crate) fn run(args: &BuildArgs, context: &Context) -> Result<Exit, CommandEr
     };
     context.ui.machine(&result_line("build", Exit::Done, rest));
     Ok(Exit::Done)
+}
+
+/// The app file here is read only to compare it with what was named: a build goes by the commit's.
+fn named(context: &Context) -> Result<Option<AppFile>, CommandError> {
+    match context.global.app {
+        Some(_) => Ok(context.app_file()?.map(|(_, file)| file)),
+        None => Ok(None),
+    }
+}
+
+/// What is built is the app of the repository's root: whoever means another is told, not given it.
+fn is_the_app_here(folder: &Path, context: &Context) -> Result<(), CommandError> {
+    let Some(path) = inventory::find_upwards(folder, APP_FILE) else {
+        return Ok(());
+    };
+    if let (Some(wanted), Some(file)) = (&context.global.app, named(context)?)
+        && *wanted != file.app.name.as_str()
+    {
+        let what = format!(
+            "{} is that of {}, not of {wanted}",
+            path.display(),
+            file.app.name
+        );
+        return Err(
+            CommandError::usage(what).hint("Go to the repository of the app that you mean.")
+        );
+    }
+    let root = Repository::find(folder)?.root().to_owned();
+    let place = path.parent().and_then(|folder| folder.canonicalize().ok());
+    if place.is_some() && place != root.canonicalize().ok() {
+        let what = format!(
+            "{} is not at the root of its repository, {}",
+            path.display(),
+            root.display()
+        );
+        return Err(CommandError::usage(what).hint(
+            "An app's file lies at the root of its repository, and that one is built: go there, or give this app a repository.",
+        ));
+    }
+    Ok(())
 }
 
 #[derive(Serialize)]

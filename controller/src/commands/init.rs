@@ -199,9 +199,7 @@ impl Next {
             next.push(format!("git add {} && git commit", self.commit.join(" ")));
         }
         next.push("longshore next-version; longshore build".to_owned());
-        next.push(
-            "Set up the host (README.md of Longshore says what it needs), then: longshore deploy production".to_owned(),
-        );
+        next.push("longshore bootstrap production; longshore deploy production".to_owned());
         next
     }
 }

@@ -73,12 +73,13 @@ struct Kept<'a> {
 
 /// Releases by app and version, the newest version first.
 fn collect(answers: &Answers) -> Vec<((&AppName, &Version), Kept<'_>)> {
-    let mut all: BTreeMap<(&AppName, Reverse<&Version>), Kept<'_>> = BTreeMap::new();
+    // The same version of another commit is another release.
+    let mut all: BTreeMap<(&AppName, Reverse<&Version>, &str), Kept<'_>> = BTreeMap::new();
     for answer in &answers.hosts {
         for app in answer.said.iter().flat_map(|said| &said.apps) {
             for release in &app.releases {
                 let kept = all
-                    .entry((&app.app, Reverse(&release.version)))
+                    .entry((&app.app, Reverse(&release.version), &release.commit))
                     .or_insert(Kept {
                         release,
                         places: Vec::new(),
@@ -89,7 +90,7 @@ fn collect(answers: &Answers) -> Vec<((&AppName, &Version), Kept<'_>)> {
         }
     }
     all.into_iter()
-        .map(|((app, Reverse(version)), kept)| ((app, version), kept))
+        .map(|((app, Reverse(version), _), kept)| ((app, version), kept))
         .collect()
 }
 

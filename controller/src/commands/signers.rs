@@ -117,7 +117,7 @@ pub(crate) async fn run(args: &SignersArgs, context: &Context) -> Result<Exit, C
     let plan = PushPlan::new(&environment.name, &rules, &standings);
     let (lines, serial, exit) = match plan {
         _ if standings.is_empty() || (unreachable && !args.hosts.skip_offline) || args.plan => {
-            let exit = if unreachable {
+            let exit = if unreachable && !args.hosts.skip_offline {
                 Exit::Failed
             } else {
                 Exit::Done

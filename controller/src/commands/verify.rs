@@ -142,15 +142,22 @@ fn whom_to_trust(
 ) -> Result<(Trust, Option<EnvironmentName>), CommandError> {
     let inventory = match (&args.signers, &args.environment) {
         (Some(_), None) => None,
-        _ => Some(context.inventory()?),
+        _ => Some(context.inventory().map_err(|error| {
+            error.hint(
+                "Or say whom to trust without one: longshore verify FILE --signers allowed_signers",
+            )
+        })?),
     };
     let environment: Option<&Environment> = match (&inventory, &args.environment) {
         (Some(inventory), Some(name)) => Some(inventory.environment(name)?),
         _ => None,
     };
-    let mut trust = match &inventory {
-        Some(inventory) => trust::composed(inventory, environment)?,
-        None => Trust::default(),
+    let mut trust = match (&inventory, environment) {
+        (Some(inventory), Some(environment)) if args.signers.is_some() => {
+            trust::rights(inventory, environment)?
+        }
+        (Some(inventory), environment) => trust::composed(inventory, environment)?,
+        (None, _) => Trust::default(),
     };
     if let Some(path) = &args.signers {
         let text = String::from_utf8(read(path)?).map_err(|error| wrong(path, error))?;

@@ -31,6 +31,10 @@ pub enum KeyError {
     None,
     #[error("no signing key: none was named, and ssh-agent holds {count}")]
     Several { count: usize },
+    #[error(
+        "LONGSHORE_SIGNING_KEY names no file that is there, and holds no key (its value is not shown)"
+    )]
+    Variable,
     #[error("cannot read the signing key {} (from {named_by})", path.display())]
     Read {
         path: PathBuf,

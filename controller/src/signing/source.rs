@@ -48,7 +48,7 @@ pub(super) fn choose(
         });
     }
     if let Some(value) = variable.filter(|value| !value.trim().is_empty()) {
-        return Ok(of_variable(value));
+        return of_variable(value);
     }
     if let Some(repository) = repository
         && repository.setting("gpg.format")?.as_deref() == Some("ssh")
@@ -70,22 +70,30 @@ pub(super) fn choose(
     Ok(Source::OnlyKeyOfAgent)
 }
 
-fn of_variable(value: &str) -> Source {
+/// What is neither a key nor a file that is there may well be a key that was mangled on its way, so
+/// it is not shown.
+fn of_variable(value: &str) -> Result<Source, KeyError> {
     if value.contains("-----BEGIN") {
-        return Source::Private(Secret(mended(value)));
+        return Ok(Source::Private(Secret(mended(value))));
     }
     let text = value.trim().to_owned();
     if text.starts_with("ssh-") || text.starts_with("ecdsa-") || text.starts_with("sk-") {
-        Source::Public {
+        return Ok(Source::Public {
             text,
             named_by: VARIABLE,
-        }
-    } else {
-        Source::File {
-            path: PathBuf::from(text),
-            named_by: VARIABLE,
-        }
+        });
     }
+    let path = match (text.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(text),
+    };
+    if !path.exists() {
+        return Err(KeyError::Variable);
+    }
+    Ok(Source::File {
+        path,
+        named_by: VARIABLE,
+    })
 }
 
 /// CI systems add carriage returns to a secret, or take its last newline.
@@ -101,14 +109,18 @@ mod tests {
 
     #[test]
     fn the_variable_holds_a_path_or_a_key() {
-        assert!(matches!(of_variable("/home/a/id"), Source::File { .. }));
+        let here = std::env::current_exe().unwrap();
+        let here = of_variable(here.to_str().unwrap());
+        assert!(matches!(here, Ok(Source::File { .. })));
+        let nowhere = of_variable("/home/a/id");
+        assert!(matches!(nowhere, Err(KeyError::Variable)));
         assert!(matches!(
             of_variable("ssh-ed25519 AAAA me"),
-            Source::Public { .. }
+            Ok(Source::Public { .. })
         ));
         let private = of_variable("-----BEGIN OPENSSH PRIVATE KEY-----\r\nAA\r\n-----END");
         assert_eq!(
-            private,
+            *private.as_ref().unwrap(),
             Source::Private(Secret(
                 "-----BEGIN OPENSSH PRIVATE KEY-----\nAA\n-----END\n".to_owned()
             ))

@@ -6,7 +6,7 @@ mod push;
 use std::io;
 use std::path::PathBuf;
 
-use longshore_shared::signature::{RELEASE_NAMESPACE, SIGNERS_NAMESPACE, Trust};
+use longshore_shared::signature::{RELEASE_NAMESPACE, Revoked, SIGNERS_NAMESPACE, Trust};
 use longshore_shared::trust_file::{TrustFileError, TrustRules};
 use russh::keys::ssh_key;
 use thiserror::Error;
@@ -28,6 +28,8 @@ pub(crate) enum ComposeError {
         #[source]
         source: io::Error,
     },
+    #[error("{} is no text in UTF-8, and hosts would refuse it", path.display())]
+    Text { path: PathBuf },
     #[error("the signing key of {person} cannot be written down")]
     Key {
         person: String,
@@ -54,7 +56,9 @@ fn rules(
     forward_only: bool,
 ) -> Result<TrustRules, ComposeError> {
     let mut allowed = match inventory.signers() {
-        Some(path) => String::from_utf8_lossy(&read(path)?).into_owned(),
+        Some(path) => {
+            String::from_utf8(read(path.clone())?).map_err(|_| ComposeError::Text { path })?
+        }
         None => String::new(),
     };
     for (name, person) in inventory.people() {
@@ -84,6 +88,21 @@ pub(crate) fn composed(
         None => rules(inventory, None, false)?,
     };
     rules.read().map_err(ComposeError::Rules)
+}
+
+/// What an environment rules beside its list of signers, which comes from elsewhere.
+pub(crate) fn rights(
+    inventory: &Inventory,
+    environment: &Environment,
+) -> Result<Trust, ComposeError> {
+    let revoked = inventory.revoked().map(read).transpose()?;
+    let revoked = Revoked::parse(&revoked.unwrap_or_default());
+    let entries = environment.release_by.as_ref();
+    Ok(Trust {
+        revoked: revoked.map_err(|error| ComposeError::Rules(error.into()))?,
+        release_by: entries.map(|entries| expand(entries, inventory)),
+        ..Trust::default()
+    })
 }
 
 /// What a person's signatures are known by.
@@ -138,6 +157,7 @@ impl ComposeError {
                 "Add a line `you@example.com namespaces=\"{RELEASE_NAMESPACE},{SIGNERS_NAMESPACE}\" KEY` to a file allowed_signers beside the inventory, and name it: [fleet] signers = \"allowed_signers\""
             ),
             Self::Read { .. } => "The paths in [fleet] are relative to the inventory.".to_owned(),
+            Self::Text { .. } => "Write it anew, in UTF-8.".to_owned(),
             Self::Key { .. } => return Vec::new(),
             Self::Rules(_) => format!(
                 "The format is that of ssh-keygen's ALLOWED SIGNERS; a key with namespaces=\"{SIGNERS_NAMESPACE}\" may change the signers."

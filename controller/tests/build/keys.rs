@@ -189,3 +189,27 @@ fn keys_that_cannot_sign_are_refused_with_the_reason() {
         "no SSH key",
     );
 }
+
+#[test]
+fn a_key_that_was_mangled_on_its_way_is_not_shown() {
+    let app = App::new();
+    let key = fs::read_to_string(app.key()).unwrap();
+    let body: String = key
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .collect();
+    let lines = key.lines().filter(|line| !line.starts_with("-----"));
+    let lines: Vec<&str> = lines.collect();
+    for value in [body.clone(), lines.join("\n"), format!("x{body}")] {
+        let output = build(&app, &[("LONGSHORE_SIGNING_KEY", &value)], &[]);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(
+            said(&output).contains("its value is not shown"),
+            "{}",
+            said(&output)
+        );
+        for line in &lines {
+            assert!(!said(&output).contains(&line[..20]), "{}", said(&output));
+        }
+    }
+}

@@ -86,3 +86,49 @@ fn a_commit_of_the_future_is_refused() {
     app.build_well(&["--version", "1.0.0"]);
     refused(&app, "the commit is of 2099-01-02T03:04:05Z, and it is 20");
 }
+
+#[test]
+fn the_app_that_is_named_is_the_one_that_is_built_or_none() {
+    let app = App::new();
+    for words in [
+        &["--app", "other", "build"][..],
+        &["build", "--app", "other"],
+    ] {
+        let output = app.longshore(words);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains("not of other"), "{}", said(&output));
+    }
+    app.write("inner/longshore.toml", "");
+    let mut build = app.command(env!("CARGO_BIN_EXE_longshore"), &app.root().join("inner"));
+    let output = build.arg("build").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(
+        said(&output).contains("not at the root"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn signers_that_are_named_need_none_of_the_inventory() {
+    let app = built();
+    let inventory = "[fleet]\nsigners = \"not-there\"\n[environments.production]\n\
+                     release_by = [\"release@example.com\"]\n";
+    fs::write(app.root().join("inventory.toml"), inventory).unwrap();
+    let signers = app.path("allowed_signers").display().to_string();
+    let tarball = app.dist(&format!("{STEM}.tar.gz")).display().to_string();
+    let words = [
+        "verify",
+        &tarball,
+        "--signers",
+        &signers,
+        "--for",
+        "production",
+    ];
+    let output = app.longshore(&words);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let other = inventory.replace("release@", "other@");
+    fs::write(app.root().join("inventory.toml"), other).unwrap();
+    let output = app.longshore(&words);
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+}
