@@ -241,9 +241,10 @@ fn of_key(error: &KeyError) -> (ErrorKind, Vec<String>) {
             "Add the key to ssh-agent with ssh-add, and name its .pub file."
         }
         KeyError::NotInAgent { .. } => "Add it with ssh-add, or name the private key's file.",
-        KeyError::Agent(_)
-        | KeyError::AgentSilent
-        | KeyError::Runtime(_)
+        KeyError::Agent(_) | KeyError::AgentSilent => {
+            "See that ssh-agent runs (ssh-add -l lists its keys) and that it may sign (a confirmation, a touch); or name a key's file with --key."
+        }
+        KeyError::Runtime(_)
         | KeyError::Sign(_)
         | KeyError::Encode(_)
         | KeyError::Own(_)

@@ -61,9 +61,10 @@ impl Section {
 fn place(commit: &CommitMessage) -> Option<&'static str> {
     let change = &commit.change;
     match change.kind.as_deref() {
+        // Whatever it adds, it is what readers have to act on.
+        _ if change.effect == Effect::Major => Some("Changed"),
         Some("feat") => Some("Added"),
         Some("fix") => Some("Fixed"),
-        _ if change.effect == Effect::Major => Some("Changed"),
         Some(kind) if INTERNAL.contains(&kind) => None,
         None if commit.merge || change.summary.is_empty() => None,
         _ => Some("Changed"),
