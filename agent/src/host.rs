@@ -30,6 +30,9 @@ struct Access {
     read: Vec<String>,
     #[serde(default = "group_longshore")]
     deploy: Vec<String>,
+    /// Who may let a release serve whose key was revoked: nobody who only deploys.
+    #[serde(default = "group_sudo")]
+    overrule: Vec<String>,
 }
 
 impl Default for Access {
@@ -37,12 +40,17 @@ impl Default for Access {
         Self {
             read: group_longshore(),
             deploy: group_longshore(),
+            overrule: group_sudo(),
         }
     }
 }
 
 fn group_longshore() -> Vec<String> {
     vec!["@longshore".to_owned()]
+}
+
+fn group_sudo() -> Vec<String> {
+    vec!["@sudo".to_owned()]
 }
 
 /// An app that may live here.
@@ -142,6 +150,7 @@ impl TryFrom<String> for Domain {
 pub(crate) enum Right {
     Read,
     Deploy,
+    Overrule,
 }
 
 impl Host {
@@ -155,6 +164,7 @@ impl Host {
         let list = match right {
             Right::Read => &self.access.read,
             Right::Deploy => &self.access.deploy,
+            Right::Overrule => &self.access.overrule,
         };
         let named = |entry: &String| match entry.strip_prefix('@') {
             Some(group) => person.groups.iter().any(|own| own == group),
@@ -194,6 +204,8 @@ mod tests {
         ] {
             assert_eq!(host.allows(&who, Right::Read), read, "{who:?}");
             assert_eq!(host.allows(&who, Right::Deploy), deploy, "{who:?}");
+            let root = who.name == "root";
+            assert_eq!(host.allows(&who, Right::Overrule), root, "{who:?}");
         }
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 use crate::name::{AppName, EnvironmentName, HostName};
 use crate::trust_file::TrustRules;
+use crate::wire::latest::SignedTrust;
 
 /// The longest line of either side.
 pub const LONGEST_LINE: usize = 4 * 1024 * 1024;
@@ -86,6 +87,9 @@ pub struct Desired {
     pub deploy_keys: Vec<String>,
     /// Whom the host trusts; it takes them once, and later only from somebody whom it trusts.
     pub trust: Option<TrustRules>,
+    /// What the environment's other hosts trust by a signed file: a host that was rebuilt begins with
+    /// their number, so that no older file is news to it.
+    pub signed_trust: Option<SignedTrust>,
     pub system: DesiredSystem,
     pub sshd: Option<DesiredSshd>,
     pub firewall: Option<DesiredFirewall>,

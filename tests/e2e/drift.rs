@@ -27,6 +27,10 @@ pub(crate) const STORIES: &[Story] = &[
         tell: taken_back,
     },
     Story {
+        name: "drift::a_rebuilt_host_begins_with_the_signers_of_the_others",
+        tell: rebuilt,
+    },
+    Story {
         name: "drift::the_agent_is_upgraded_under_load",
         tell: upgraded_under_load,
     },
@@ -212,6 +216,37 @@ fn taken_back() -> Told {
     assert_eq!(host.sh(&format!("cat {file}"))?, before);
     fleet.setup.clear();
     fleet.write()?;
+    nothing_to_do(&fleet.bootstrap(&[])?);
+    Ok(())
+}
+
+fn rebuilt() -> Told {
+    let lease = lease_bare(2, ROOT)?;
+    let fleet = Fleet::new(&lease);
+    fleet.write()?;
+    ended(&fleet.bootstrap(&[])?, 0);
+    let key = lease.signing_key();
+    let push = || {
+        fleet
+            .controller()
+            .run(&["signers", "push", ENVIRONMENT, "--key", &key])
+    };
+    ended(&push()?, 0);
+    let [one, other] = lease.hosts.as_slice() else {
+        return Err("two hosts".into());
+    };
+    let old = one.sh("cat /var/lib/longshore/trust.json")?;
+    // A second change, and then the host is lost.
+    let list = lease.folder().join("allowed_signers");
+    let text = fs_err::read_to_string(&list)?;
+    fs_err::write(&list, format!("# changed\n{text}"))?;
+    ended(&push()?, 0);
+    lease.renew_bare(other, ROOT)?;
+    let answer = fleet.bootstrap(&[])?;
+    ended(&answer, 0);
+    let new = other.sh("cat /var/lib/longshore/trust.json")?;
+    assert_eq!(new, one.sh("cat /var/lib/longshore/trust.json")?);
+    assert_ne!(new, old);
     nothing_to_do(&fleet.bootstrap(&[])?);
     Ok(())
 }

@@ -242,6 +242,14 @@ fn revoked() -> Told {
     sign_with(&stolen, &third)?;
     ended(&lease.deploy(TINY, &third)?, 1);
     host.sh(&format!("echo '{public}' > /etc/longshore/revoked_signers"))?;
+    // Whoever deploys is not whoever may pass over that.
+    let words = ["rollback", ENVIRONMENT, "--even-revoked"];
+    says(
+        &controller.run(&words)?,
+        4,
+        &["may not let revoked keys run"],
+    );
+    host.sh("sed -i 's/^deploy = .*/&\\noverrule = [\"@longshore\"]/' /etc/longshore/host.toml")?;
     let words = ["rollback", ENVIRONMENT, "1.2.0", "--even-revoked"];
     says(&controller.run(&words)?, 4, &["was revoked"]);
 

@@ -167,6 +167,16 @@ impl Lease {
         })
     }
 
+    /// Gives one bare host as new, as its provider would.
+    pub(crate) fn renew_bare(&self, host: &Host, bare: Bare) -> Result<()> {
+        let plan = Plan {
+            product: None,
+            bare: Some(bare),
+            ..self.stage.plan.clone()
+        };
+        Ok(self.stage.lab.renew(host, &plan)?)
+    }
+
     /// Pulls or plugs a host's cable.
     pub(crate) fn plug(&self, host: &Host, connected: bool) -> Result<()> {
         Ok(self.stage.lab.network.plug(host.index, connected)?)

@@ -155,6 +155,7 @@ impl<'a> Session<'a> {
                     even_revoked,
                 };
                 let prepared = self.changes(&app).and_then(|(host, share)| {
+                    self.may_overrule(even_revoked)?;
                     Ok((activate::Switch::prepare(self.agent, &host, wanted)?, share))
                 });
                 match prepared {
@@ -208,11 +209,20 @@ impl<'a> Session<'a> {
         let what = match right {
             Right::Read => "look at",
             Right::Deploy => "change",
+            Right::Overrule => "let revoked keys run",
         };
         Err(Trouble::refused(
             format!("{} may not {what} apps on this host", person.name),
             "ask whoever owns its /etc/longshore/host.toml to name you, or a group of yours, under [access]",
         ))
+    }
+
+    /// That a key was revoked is not for everybody who deploys to pass over.
+    fn may_overrule(&self, even_revoked: bool) -> Result<(), Trouble> {
+        if even_revoked {
+            self.allowed(Right::Overrule)?;
+        }
+        Ok(())
     }
 
     fn lock(
@@ -254,6 +264,9 @@ impl<'a> Session<'a> {
     ) -> Result<Reply, Trouble> {
         let host = self.allowed(Right::Deploy)?;
         knows(&host, app)?;
+        if let Preflighted::Kept { even_revoked, .. } = release {
+            self.may_overrule(*even_revoked)?;
+        }
         let who = &self.peer.person().name;
         preflight::check(self.agent, &host, app, domain.as_deref(), release, who)
     }

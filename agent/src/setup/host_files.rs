@@ -27,6 +27,18 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), Setup
     let installed = installed
         .map(|signed| TrustFile::parse(&signed.text).map_err(failed))
         .transpose()?;
+    if let Some(brought) = newer(desired, installed.as_ref())? {
+        let what = format!(
+            "~ whom the host trusts: number {}, as the others do",
+            brought.serial
+        );
+        let signed = desired.signed_trust.clone();
+        planned.change(what, move |_| match &signed {
+            Some(signed) => trust::install(signed, &brought.rules).map_err(failed),
+            None => Ok(()),
+        });
+        return Ok(());
+    }
     match (&installed, &desired.trust) {
         (Some(installed), wanted) if installed.environment != desired.environment => {
             let what = format!(
@@ -58,6 +70,20 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), Setup
             Ok(())
         }
     }
+}
+
+/// What the environment's other hosts trust, where this one is behind them.
+fn newer(
+    desired: &Desired,
+    installed: Option<&TrustFile>,
+) -> Result<Option<TrustFile>, SetupFailure> {
+    let Some(brought) = &desired.signed_trust else {
+        return Ok(None);
+    };
+    let brought = TrustFile::parse(&brought.text).map_err(failed)?;
+    let own = installed.filter(|installed| installed.environment == desired.environment);
+    let is_newer = own.is_none_or(|own| own.serial < brought.serial);
+    Ok((is_newer && brought.environment == desired.environment).then_some(brought))
 }
 
 fn trusted(rules: &TrustRules, planned: &mut Planned) -> Result<(), SetupFailure> {
@@ -118,6 +144,7 @@ pub(super) mod tests {
             people: Vec::new(),
             deploy_keys: Vec::new(),
             trust: None,
+            signed_trust: None,
             system: DesiredSystem {
                 packages: BTreeSet::new(),
                 timezone: None,

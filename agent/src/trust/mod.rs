@@ -30,7 +30,7 @@ use crate::operation::{Trouble, chain};
 use crate::trusted_file::{self, TrustedFileError};
 
 pub(crate) use change::change;
-pub(crate) use store::{files_of, finish_interrupted, installed};
+pub(crate) use store::{files_of, finish_interrupted, install, installed};
 
 const MEND: &str = "run `longshore bootstrap`, which puts it right, or mend the file as root";
 

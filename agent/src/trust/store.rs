@@ -64,7 +64,7 @@ pub(super) fn serial_of(installed: Option<&SignedTrust>) -> Result<u64, TrustedF
 }
 
 /// Installs what was verified.
-pub(super) fn install(signed: &SignedTrust, rules: &TrustRules) -> io::Result<()> {
+pub(crate) fn install(signed: &SignedTrust, rules: &TrustRules) -> io::Result<()> {
     let text = serde_json::to_vec(signed).map_err(io::Error::other)?;
     system_file::put(Path::new(TRUST_NEXT), text)?;
     finish(rules)

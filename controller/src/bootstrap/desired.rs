@@ -48,6 +48,7 @@ pub(crate) fn desired(
             .collect(),
         deploy_keys: environment.deploy_keys.iter().map(key_line).collect(),
         trust: trust.cloned(),
+        signed_trust: None,
         system: setup.system.clone(),
         sshd: setup.sshd.clone(),
         firewall: setup

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
+use jiff::Timestamp;
 use longshore_shared::name::HostName;
 use longshore_shared::setup::Plan;
+use longshore_shared::wire::latest::{Order, Reply, SignedTrust};
 use serde::Serialize;
 
+use super::asking::Quiet;
 use super::host_args::HostArgs;
 use crate::bootstrap::{
     self, AskHostKey, Carried, CarryError, CertificateError, Ended, HostKeys, Job, Mode, Outcome,
@@ -20,10 +23,14 @@ use crate::exit_code::Exit;
 use crate::fleet;
 use crate::inventory::{Environment, Inventory, pin_host_keys};
 use crate::report::{failures, milliseconds, result_line};
+use crate::rollout::{HostLink, Interrupts};
 use crate::ssh::{Keyring, Surroundings};
 use crate::terminal_text::one_line;
 use crate::trust;
 use crate::ui::Ui;
+
+/// How long the other hosts are asked whom they trust.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Make an environment's servers ready for deployments, or bring them back to the inventory
 ///
@@ -76,7 +83,11 @@ pub(crate) async fn run(args: &BootstrapArgs, context: &Context) -> Result<Exit,
     let begun = Instant::now();
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
-    let wanted = wanted(args, &inventory, environment)?;
+    let mut wanted = wanted(args, &inventory, environment)?;
+    let signed_trust = trust_of_others(&inventory, environment, context).await;
+    for one in &mut wanted {
+        one.desired.signed_trust.clone_from(&signed_trust);
+    }
     let mode = if args.plan || args.check {
         Mode::Plan
     } else {
@@ -152,6 +163,36 @@ impl From<CertificateError> for CommandError {
             .caused_by(error)
             .hint("The paths of `tls` are relative to the inventory; both files are PEM.")
     }
+}
+
+/// What the environment's hosts trust by a signed file, where any of them can be asked: a host that was
+/// rebuilt must not take an older one for news.
+async fn trust_of_others(
+    inventory: &Inventory,
+    environment: &Environment,
+    context: &Context,
+) -> Option<SignedTrust> {
+    let trust = trust::composed(inventory, Some(environment)).ok()?;
+    let reach = context.reach(environment, Arc::new(Quiet));
+    let asked = fleet::on_all(environment.hosts.clone(), |host| {
+        let reach = reach.clone();
+        async move {
+            let ask = async {
+                let mut link = HostLink::open(&reach, &host).await.ok()?;
+                let reply = link.order(Order::Trust, None, &Interrupts::never()).await;
+                link.close().await;
+                match reply {
+                    Ok(Reply::Trust { installed }) => installed,
+                    _ => None,
+                }
+            };
+            // Bare hosts and hosts that are down have nothing to say, and are not waited for.
+            tokio::time::timeout(OTHERS_PATIENCE, ask).await.ok()?
+        }
+    })
+    .await;
+    let installed = asked.into_iter().flatten().collect();
+    trust::newest(&environment.name, &trust, installed, Timestamp::now())
 }
 
 /// What was vouched for once is asked no more.

@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::inventory::{Environment, Inventory, Person};
 
-pub(crate) use push::{PushPlan, Standing, differences, standing};
+pub(crate) use push::{PushPlan, Standing, differences, newest, standing};
 
 /// Why the inventory makes no rules.
 #[derive(Debug, Error)]

@@ -1,6 +1,8 @@
 //! What a push of signers has to change, worked out from what hosts say: no network here.
 
+use jiff::Timestamp;
 use longshore_shared::name::EnvironmentName;
+use longshore_shared::signature::{SIGNERS_NAMESPACE, Trust, verify};
 use longshore_shared::trust_file::{TrustFile, TrustFileError, TrustRules};
 use longshore_shared::wire::latest::SignedTrust;
 
@@ -27,6 +29,24 @@ pub(crate) fn standing(installed: Option<&SignedTrust>) -> Result<Standing, Trus
         None => Ok(Standing::Bootstrap),
         Some(signed) => Ok(Standing::File(Box::new(TrustFile::parse(&signed.text)?))),
     }
+}
+
+/// The newest trust file among those that hosts have, signed by somebody whom the inventory trusts for
+/// it: one host's word is not enough for the others.
+pub(crate) fn newest(
+    environment: &EnvironmentName,
+    trust: &Trust,
+    installed: Vec<SignedTrust>,
+    now: Timestamp,
+) -> Option<SignedTrust> {
+    let genuine = installed.into_iter().filter_map(|signed| {
+        let text = signed.text.as_bytes();
+        verify(trust, SIGNERS_NAMESPACE, text, &signed.signature, now).ok()?;
+        let file = TrustFile::parse(&signed.text).ok()?;
+        (file.environment == *environment).then_some((file.serial, signed))
+    });
+    let newest = genuine.max_by_key(|(serial, _)| *serial)?;
+    Some(newest.1)
 }
 
 impl PushPlan {
