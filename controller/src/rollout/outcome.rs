@@ -181,7 +181,8 @@ pub fn exit_of(hosts: &[HostResult], interrupted: bool) -> Exit {
             Exit::Failed
         };
     }
-    let done = any(Outcome::Switched) || any(Outcome::Unchanged);
+    // Nothing but `stage` ends with what was only staged, unless something failed.
+    let done = any(Outcome::Switched) || any(Outcome::Unchanged) || any(Outcome::Staged);
     if done { Exit::Done } else { Exit::Failed }
 }
 
@@ -223,6 +224,7 @@ mod tests {
         let cases: &[(&[Outcome], Exit)] = &[
             (&[Switched, Unchanged], Exit::Done),
             (&[Unchanged], Exit::Done),
+            (&[Staged], Exit::Done),
             (&[Skipped, Unreachable], Exit::Failed),
             (&[Reverted, Failed], Exit::Failed),
             (&[Switched, Failed], Exit::Mixed),
