@@ -113,6 +113,8 @@ fn of_the_inventory() -> Told {
     let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
     ended(&lease.deploy(TINY, &release)?, 0);
     assert_eq!(answers(host, &certificate, "/version")?.trim(), "1.0.0");
+    // The workers of before, to whom the site is unknown, take their leave.
+    thread::sleep(Duration::from_secs(2));
     let domain = TINY.domain();
     let plain = host.sh(&format!(
         "python3 -c \"import http.client as h; c=h.HTTPConnection('127.0.0.1'); c.request('GET','/x?y',headers={{'Host':'{domain}'}}); r=c.getresponse(); print(r.status, r.getheader('Location'))\""
