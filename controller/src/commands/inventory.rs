@@ -71,7 +71,7 @@ pub(crate) fn run(args: &InventoryArgs, context: &Context) -> Result<Exit, Comma
     let (path, known) = present(context, &environment)?;
     let mut chosen = choose(hosts, &args.role, &known);
     if !args.dry_run && !chosen.added.is_empty() {
-        inventory::add_hosts(&path, &environment, &chosen.added)?;
+        crate::inventory::add_hosts(&path, &environment, &chosen.added)?;
     }
     chosen
         .unmapped

@@ -23,7 +23,9 @@ use russh::keys::PublicKey;
 use thiserror::Error;
 
 pub use address::{Address, AddressError};
-pub use edit::{EditError, NewHost, add_hosts, pin_host_keys};
+pub use edit::{
+    Draft, EditError, NewHost, TextError, add_host, add_hosts, pin_host_key, pin_host_keys,
+};
 pub use locate::{LocateError, find_upwards, locate};
 pub use pattern::{HostPattern, glob};
 pub use select::{HostSelection, SelectionError};
