@@ -1,7 +1,7 @@
 //! `longshore inventory import`: hosts from terraform, a provider's list or Ansible.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
-use crate::import::{self, Format, Found, Hosts, Unmapped};
-use crate::inventory::{self, Address, EditError, Inventory, NewHost};
+use crate::import::{self, Added, Chosen, Format, Hosts, Known, Remark};
+use crate::inventory::{self, Draft, EditError, NewHost, is_word};
 use crate::report::result_line;
 use crate::terminal_text::one_line;
 
@@ -33,16 +33,19 @@ pub(crate) enum InventoryVerb {
 
 /// Add the hosts of a terraform state, a provider's list or an Ansible inventory
 ///
-/// Adds what is not there yet to inventory.toml (or begins one), and touches nothing else in it. Names
-/// what it could not map, and why. Secrets of a state are neither read nor shown.
+/// Adds what is not there yet to inventory.toml (or begins one), and touches nothing else in it. A host
+/// that is there is never changed: another address is only named. Takes the public IPv4 address, else
+/// IPv6, else a private one with a note; tags and groups become roles where they can be roles. Names what
+/// it could not map, and why. Secrets of a state are neither kept nor shown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   terraform show -json | longshore inventory import --env production
   doctl compute droplet list -o json | longshore inventory import --env staging --role web
-  longshore inventory import hosts.ini --env production --dry-run")]
+  longshore inventory import hosts.ini --env production --dry-run
+  ansible-inventory -i hosts.ini --list --yaml | longshore inventory import --env production   (with group_vars)")]
 pub(crate) struct ImportArgs {
-    /// The file; else standard input
+    /// The file; `-` or nothing means standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 
@@ -67,274 +70,187 @@ pub(crate) fn run(args: &InventoryArgs, context: &Context) -> Result<Exit, Comma
     let InventoryVerb::Import(args) = &args.what;
     let environment = EnvironmentName::new(args.environment.as_str())
         .map_err(|error| CommandError::usage(error.to_string()))?;
-    let hosts = read(args)?;
-    let (path, known) = present(context, &environment)?;
-    let mut chosen = choose(hosts, &args.role, &known);
-    if !args.dry_run && !chosen.added.is_empty() {
-        crate::inventory::add_hosts(&path, &environment, &chosen.added)?;
+    if let Some(role) = args.role.iter().find(|role| !is_word(role)) {
+        let what = format!("`{role}` is not a role: use a-z, 0-9, `-` and `_`, without `@`");
+        return Err(CommandError::usage(what));
     }
-    chosen
-        .unmapped
-        .sort_by(|one, other| one.what.cmp(&other.what));
-    say(&chosen, args.dry_run, &path, context);
-    let rest = Rest {
+    let hosts = read(args)?;
+    let draft = Draft::open(&path(context)?)?;
+    let path = draft.path().to_owned();
+    let chosen = import::choose(hosts, &args.role, &environment, &known(&draft)?);
+    let added: Vec<&NewHost> = chosen.added.iter().map(|added| &added.host).collect();
+    // What would not be right is told by a dry run too.
+    let text = draft.with_hosts(&environment, &added)?;
+    if !args.dry_run && !added.is_empty() {
+        draft.write(&text)?;
+    }
+    say(&chosen, args, &path, context);
+    let line = Line {
         environment: environment.as_str(),
-        added: chosen.added.iter().map(|host| host.name.as_str()).collect(),
+        inventory: path.display().to_string(),
+        dry_run: args.dry_run,
+        added: added.into_iter().map(AddedLine::from).collect(),
         known: chosen.known.iter().map(HostName::as_str).collect(),
-        unmapped: chosen
-            .unmapped
-            .iter()
-            .map(|one| one.what.as_str())
-            .collect(),
+        unmapped: &chosen.unmapped,
+        notes: &chosen.notes,
     };
-    context
-        .ui
-        .machine(&result_line("inventory import", Exit::Done, rest));
+    let line = result_line(VERB, Exit::Done, line);
+    context.ui.machine(&line);
     Ok(Exit::Done)
 }
 
 fn read(args: &ImportArgs) -> Result<Hosts, CommandError> {
-    let shown = args.file.as_deref().unwrap_or(Path::new("standard input"));
-    let unread = |error: std::io::Error| {
-        CommandError::configuration(format!("cannot read {}", shown.display())).caused_by(error)
+    let file = args.file.as_deref();
+    let named = file.filter(|path| path.as_os_str() != "-");
+    let shown = named.map_or("standard input".into(), Path::to_string_lossy);
+    let shown = one_line(&shown);
+    let text = match named {
+        Some(path) => std::fs::File::open(path).and_then(whole),
+        None if file.is_none() && std::io::stdin().is_terminal() => {
+            return Err(CommandError::usage("nothing to import")
+                .hint("Name a file, or pipe something in: longshore inventory import --help"));
+        }
+        None => whole(std::io::stdin().lock()),
     };
-    let mut text = String::new();
-    match &args.file {
-        Some(path) if path.as_os_str() != "-" => {
-            let file = std::fs::File::open(path).map_err(unread)?;
-            file.take(LARGEST)
-                .read_to_string(&mut text)
-                .map_err(unread)?;
-        }
-        _ => {
-            let input = std::io::stdin().lock();
-            input
-                .take(LARGEST)
-                .read_to_string(&mut text)
-                .map_err(unread)?;
-        }
-    }
+    let text = text.map_err(|error| {
+        CommandError::configuration(format!("cannot read {shown}")).caused_by(error)
+    })?;
     import::read(&text, args.format).map_err(|error| {
-        CommandError::configuration(format!("{} cannot be imported", shown.display()))
+        CommandError::configuration(format!("{shown} cannot be imported"))
             .caused_by(error)
             .hint("Say what it is with --format; `longshore inventory import --help` lists what can be read.")
     })
 }
 
-/// The inventory's path, and the hosts that it has already.
-fn present(
-    context: &Context,
-    environment: &EnvironmentName,
-) -> Result<(PathBuf, BTreeMap<HostName, Address>), CommandError> {
+fn whole(from: impl Read) -> std::io::Result<String> {
+    let mut text = String::new();
+    from.take(LARGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(std::io::Error::other("it is larger than 256 MiB"));
+    }
+    Ok(text)
+}
+
+/// The inventory that there is, or the one that the first hosts begin.
+fn path(context: &Context) -> Result<PathBuf, CommandError> {
     let folder = context.folder()?;
-    let path = match inventory::locate(context.global.inventory.as_deref(), &folder) {
-        Ok(path) => path,
-        // The first hosts begin an inventory.
-        Err(_) => context
-            .global
-            .inventory
-            .clone()
-            .unwrap_or_else(|| folder.join("inventory.toml")),
-    };
-    if !path.exists() {
-        return Ok((path, BTreeMap::new()));
-    }
-    let inventory = Inventory::read(&path)?;
-    let known = inventory
-        .environments()
-        .flat_map(|other| other.hosts.iter().map(move |host| (other, host)));
-    let mut all = BTreeMap::new();
-    for (other, host) in known {
-        tracing::debug!(host = %host.name, here = other.name == *environment, "known");
-        all.insert(host.name.clone(), host.address.clone());
-    }
-    Ok((path, all))
+    let found = inventory::locate(context.global.inventory.as_deref(), &folder);
+    Ok(found.unwrap_or_else(|_| folder.join("inventory.toml")))
 }
 
-/// What an import comes to.
-#[derive(Debug, Default)]
-struct Chosen {
-    added: Vec<NewHost>,
-    known: Vec<HostName>,
-    unmapped: Vec<Unmapped>,
-}
-
-fn choose(hosts: Hosts, roles: &[String], known: &BTreeMap<HostName, Address>) -> Chosen {
-    let mut chosen = Chosen {
-        unmapped: hosts.unmapped,
-        ..Chosen::default()
-    };
-    let mut addresses: Vec<Address> = known.values().cloned().collect();
-    for found in hosts.found {
-        let skip = |why: String| Unmapped {
-            what: found.name.clone(),
-            why,
-        };
-        let Some(name) = host_name(&found.name) else {
-            let why = "no name can be made of it: a-z, 0-9 and `-`".to_owned();
-            chosen.unmapped.push(skip(why));
-            continue;
-        };
-        let Some(address) = address(&found) else {
-            chosen
-                .unmapped
-                .push(skip(format!("{:?} is no address", found.address)));
-            continue;
-        };
-        match known.get(&name) {
-            Some(other) if *other == address => chosen.known.push(name),
-            Some(other) => chosen.unmapped.push(skip(format!(
-                "{name} is in the inventory with the address {other}, and here with {address}: correct it there"
-            ))),
-            None if addresses.contains(&address) => chosen.unmapped.push(skip(format!(
-                "{address} is the address of another host in the inventory"
-            ))),
-            None if chosen.added.iter().any(|host| host.name == name) => {
-                chosen.unmapped.push(skip(format!("there is another {name}")));
-            }
-            None => {
-                addresses.push(address.clone());
-                let mut all: Vec<String> = roles.to_vec();
-                all.extend(found.roles.iter().filter_map(|role| role_name(role)));
-                all.dedup();
-                chosen.added.push(NewHost {
-                    name,
-                    address,
-                    user: found.user.clone().filter(|user| user != "root"),
-                    roles: all,
-                });
-            }
+fn known(draft: &Draft) -> Result<Known, CommandError> {
+    let inventory = draft.read(draft.text())?;
+    let mut known = BTreeMap::new();
+    for environment in inventory.environments() {
+        for host in &environment.hosts {
+            let place = (environment.name.clone(), host.address.clone());
+            known.insert(host.name.clone(), place);
         }
     }
-    chosen
+    Ok(known)
 }
 
-fn address(found: &Found) -> Option<Address> {
-    let address: Address = found.address.parse().ok()?;
-    Some(match found.port {
-        Some(port) if port != 22 => address.with_port(port),
-        _ => address,
-    })
-}
-
-/// `Web_01.example.com` becomes `web-01`, where the rest is a domain.
-fn host_name(text: &str) -> Option<HostName> {
-    let is_address = text.parse::<std::net::IpAddr>().is_ok();
-    let short = if is_address {
-        format!("host-{}", text.replace(['.', ':'], "-"))
-    } else {
-        text.split('.').next().unwrap_or_default().to_owned()
-    };
-    HostName::new(plain(&short, &['-'])).ok()
-}
-
-fn role_name(text: &str) -> Option<String> {
-    let name = plain(text, &['-', '_']);
-    (!name.is_empty()).then_some(name)
-}
-
-fn plain(text: &str, kept: &[char]) -> String {
-    let lower = text.to_ascii_lowercase();
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || kept.contains(&c);
-    let replaced: String = lower
-        .chars()
-        .map(|c| if fits(c) { c } else { '-' })
-        .collect();
-    let parts: Vec<&str> = replaced
-        .split('-')
-        .filter(|part| !part.is_empty())
-        .collect();
-    parts.join("-")
-}
-
-fn say(chosen: &Chosen, dry_run: bool, path: &Path, context: &Context) {
-    for host in &chosen.added {
-        let roles = host.roles.join(", ");
-        let roles = if roles.is_empty() {
-            roles
-        } else {
-            format!("  ({roles})")
-        };
-        let line = format!("+ {}  {}{roles}", host.name, host.address);
-        context.ui.answer(&one_line(&line));
+fn say(chosen: &Chosen, args: &ImportArgs, path: &Path, context: &Context) {
+    let answer = |line: &str| context.ui.answer(&one_line(line));
+    for Added { host, from } in &chosen.added {
+        let mut line = format!("+ {}  {}", host.name, host.address);
+        if let Some(user) = &host.user {
+            line.push_str(&format!("  user {user}"));
+        }
+        if !host.roles.is_empty() {
+            line.push_str(&format!("  ({})", host.roles.join(", ")));
+        }
+        if from != host.name.as_str() {
+            line.push_str(&format!("  from {from}"));
+        }
+        answer(&line);
     }
-    for one in &chosen.unmapped {
-        let line = format!("not mapped: {}: {}", one.what, one.why);
-        context.ui.answer(&one_line(&line));
+    for (why, what) in by_reason(&chosen.notes) {
+        answer(&format!("note: {what}: {why}"));
+    }
+    for (why, what) in by_reason(&chosen.unmapped) {
+        answer(&format!("not mapped: {what}: {why}"));
     }
     let number = chosen.added.len();
     let plural = if number == 1 { "host" } else { "hosts" };
-    let done = if dry_run { "would be added" } else { "added" };
-    context.ui.answer(&format!(
+    let done = if args.dry_run {
+        "would be added"
+    } else {
+        "added"
+    };
+    answer(&format!(
         "{number} {plural} {done} to {}; {} there already",
         path.display(),
         chosen.known.len()
     ));
 }
 
+/// What a reason holds for, in one line however many there are.
+fn by_reason(remarks: &[Remark]) -> BTreeMap<&str, String> {
+    const NAMED: usize = 5;
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for remark in remarks {
+        by_reason.entry(&remark.why).or_default().push(&remark.what);
+    }
+    let joined = |what: Vec<&str>| match what.split_at_checked(NAMED) {
+        Some((first, rest)) if !rest.is_empty() => {
+            format!("{} and {} more", first.join(", "), rest.len())
+        }
+        _ => what.join(", "),
+    };
+    by_reason
+        .into_iter()
+        .map(|(why, what)| (why, joined(what)))
+        .collect()
+}
+
 impl From<EditError> for CommandError {
     fn from(error: EditError) -> Self {
+        let next = match &error {
+            EditError::Changed { .. } => {
+                "Run the same command again: it begins from what is there now."
+            }
+            EditError::File { .. } => {
+                "Nothing was written; run the same command again when it can be."
+            }
+            EditError::Text { .. } | EditError::Wrong(_) => {
+                "Mend it, then run the same command again."
+            }
+        };
         Self::configuration("the inventory was left as it is")
+            .hint(next)
             .caused_by(error)
-            .hint("Mend it, then run the same command again.")
     }
+}
+
+const VERB: &str = "inventory import";
+
+#[derive(Serialize)]
+struct Line<'a> {
+    environment: &'a str,
+    inventory: String,
+    dry_run: bool,
+    added: Vec<AddedLine<'a>>,
+    known: Vec<&'a str>,
+    unmapped: &'a [Remark],
+    notes: &'a [Remark],
 }
 
 #[derive(Serialize)]
-struct Rest<'a> {
-    environment: &'a str,
-    added: Vec<&'a str>,
-    known: Vec<&'a str>,
-    unmapped: Vec<&'a str>,
+struct AddedLine<'a> {
+    host: &'a str,
+    address: String,
+    user: Option<&'a str>,
+    roles: &'a [String],
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_made_safe() {
-        let name = |text: &str| host_name(text).map(|name| name.to_string());
-        assert_eq!(name("Web_01.example.com").as_deref(), Some("web-01"));
-        assert_eq!(name("192.0.2.7").as_deref(), Some("host-192-0-2-7"));
-        assert_eq!(name("01"), None);
-        assert_eq!(role_name("env:Prod Web").as_deref(), Some("env-prod-web"));
-    }
-
-    #[test]
-    fn nothing_that_is_there_is_overwritten() {
-        let found = |name: &str, address: &str| Found {
-            name: name.to_owned(),
-            address: address.to_owned(),
-            port: None,
-            user: Some("root".to_owned()),
-            roles: vec!["Web".to_owned()],
-        };
-        let hosts = Hosts {
-            found: vec![
-                found("same", "192.0.2.1"),
-                found("moved", "192.0.2.9"),
-                found("new", "192.0.2.3"),
-                found("new-too", "192.0.2.3"),
-                found("odd", "-x-"),
-            ],
-            unmapped: Vec::new(),
-        };
-        let known = BTreeMap::from(
-            [("same", "192.0.2.1"), ("moved", "192.0.2.2")]
-                .map(|(name, address)| (HostName::new(name).unwrap(), address.parse().unwrap())),
-        );
-        let chosen = choose(hosts, &["app".to_owned()], &known);
-        assert_eq!(chosen.added.len(), 1);
-        let added = &chosen.added[0];
-        assert_eq!((added.name.as_str(), added.user.as_deref()), ("new", None));
-        assert_eq!(added.roles, ["app", "web"]);
-        assert_eq!(chosen.known.len(), 1);
-        let skipped: Vec<&str> = chosen
-            .unmapped
-            .iter()
-            .map(|one| one.what.as_str())
-            .collect();
-        assert_eq!(skipped, ["moved", "new-too", "odd"]);
+impl<'a> From<&'a NewHost> for AddedLine<'a> {
+    fn from(host: &'a NewHost) -> Self {
+        AddedLine {
+            host: host.name.as_str(),
+            address: host.address.to_string(),
+            user: host.user.as_deref(),
+            roles: &host.roles,
+        }
     }
 }

@@ -1,64 +1,59 @@
 //! Lists of servers as the command lines of two providers print them.
 
-use std::net::IpAddr;
-
 use serde_json::Value;
 
+use super::reach::{Addresses, NO_ADDRESS};
 use super::terraform::{list, strings, word};
-use super::{Found, Hosts, ImportError};
+use super::{Hosts, ImportError};
 
 /// `doctl compute droplet list -o json`
 pub(super) fn doctl(value: &Value) -> Result<Hosts, ImportError> {
-    let servers = value
-        .as_array()
-        .ok_or(ImportError::Shape("list of droplets"))?;
-    let mut hosts = Hosts::default();
-    for server in servers {
-        let Some(name) = word(server.get("name")) else {
-            hosts.skip("a droplet", "it has no name");
-            continue;
-        };
-        let networks = server.get("networks").unwrap_or(&Value::Null);
-        let of = |family: &str, kind: &str| {
-            let mut all = list(networks, family);
-            let one = all.find(|one| word(one.get("type")).as_deref() == Some(kind))?;
-            word(one.get("ip_address"))
-        };
-        match of("v4", "public").or_else(|| of("v6", "public")) {
-            Some(address) => {
-                let mut found = Found::new(name, address);
-                found.roles = strings(server.get("tags"));
-                hosts.found.push(found);
-            }
-            None => hosts.skip(name, "it has no public address"),
+    servers(value, "list of droplets", |droplet, addresses| {
+        let networks = droplet.get("networks").unwrap_or(&Value::Null);
+        for one in list(networks, "v4").chain(list(networks, "v6")) {
+            addresses.offer(word(one.get("ip_address")));
         }
-    }
-    Ok(hosts)
+    })
 }
 
 /// `scw instance server list -o json`
 pub(super) fn scw(value: &Value) -> Result<Hosts, ImportError> {
-    let servers = value
-        .as_array()
-        .ok_or(ImportError::Shape("list of servers"))?;
+    servers(value, "list of servers", |server, addresses| {
+        let all = ["public_ip", "ipv6"].map(|key| server.get(key));
+        for one in list(server, "public_ips").chain(all.into_iter().flatten()) {
+            addresses.offer(word(one.get("address")).or_else(|| word(Some(one))));
+        }
+        addresses.offer(word(server.get("private_ip")));
+    })
+}
+
+fn servers(
+    value: &Value,
+    what: &'static str,
+    offer: impl Fn(&Value, &mut Addresses),
+) -> Result<Hosts, ImportError> {
     let mut hosts = Hosts::default();
-    for server in servers {
+    if value.is_null() {
+        return Ok(hosts);
+    }
+    for (at, server) in value
+        .as_array()
+        .ok_or(ImportError::Shape(what))?
+        .iter()
+        .enumerate()
+    {
         let Some(name) = word(server.get("name")) else {
-            hosts.skip("a server", "it has no name");
+            hosts.skip(format!("server {} of the list", at + 1), "it has no name");
             continue;
         };
-        let mut addresses: Vec<String> = list(server, "public_ips")
-            .chain(server.get("public_ip"))
-            .filter_map(|one| word(one.get("address")).or_else(|| word(Some(one))))
-            .collect();
-        addresses.sort_by_key(|one| !matches!(one.parse(), Ok(IpAddr::V4(_))));
-        match addresses.into_iter().next() {
-            Some(address) => {
-                let mut found = Found::new(name, address);
+        let mut addresses = Addresses::default();
+        offer(server, &mut addresses);
+        match addresses.host(name.clone()) {
+            Some(mut found) => {
                 found.roles = strings(server.get("tags"));
                 hosts.found.push(found);
             }
-            None => hosts.skip(name, "it has no public address"),
+            None => hosts.skip(name, NO_ADDRESS),
         }
     }
     Ok(hosts)

@@ -3,14 +3,18 @@
 mod ansible;
 mod ansible_ini;
 mod ansible_yaml;
+mod choose;
 mod clouds;
 mod format;
+mod outputs;
+mod reach;
 mod terraform;
 #[cfg(test)]
 mod tests;
 
 use thiserror::Error;
 
+pub(crate) use choose::{Added, Chosen, Known, choose};
 pub(crate) use format::Format;
 
 /// A host that was found.
@@ -23,6 +27,12 @@ pub(crate) struct Found {
     pub(crate) user: Option<String>,
     /// Tags and groups.
     pub(crate) roles: Vec<String>,
+    /// What a person should know of it.
+    pub(crate) notes: Vec<String>,
+    /// Whether only those in the same network can reach it.
+    pub(crate) private: bool,
+    /// Whether its name is but its place in a list.
+    pub(crate) numbered: bool,
 }
 
 impl Found {
@@ -33,30 +43,44 @@ impl Found {
             port: None,
             user: None,
             roles: Vec::new(),
+            notes: Vec::new(),
+            private: false,
+            numbered: false,
         }
     }
 }
 
-/// Something that became no host, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unmapped {
+/// Something that became no host, or not all of it, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub(crate) struct Remark {
     pub(crate) what: String,
     pub(crate) why: String,
+}
+
+impl Remark {
+    fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Remark {
+            what: what.into(),
+            why: why.into(),
+        }
+    }
 }
 
 /// All that a text holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hosts {
     pub(crate) found: Vec<Found>,
-    pub(crate) unmapped: Vec<Unmapped>,
+    pub(crate) unmapped: Vec<Remark>,
 }
 
 impl Hosts {
     fn skip(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.unmapped.push(Unmapped {
-            what: what.into(),
-            why: why.into(),
-        });
+        self.unmapped.push(Remark::new(what, why));
+    }
+
+    fn extend(&mut self, more: Hosts) {
+        self.found.extend(more.found);
+        self.unmapped.extend(more.unmapped);
     }
 }
 
@@ -67,6 +91,12 @@ pub(crate) enum ImportError {
         "it is none of: terraform show -json, terraform output -json, doctl or scw with -o json, an Ansible inventory (INI or YAML)"
     )]
     Unknown,
+    #[error("it is terraform's own state file: give what `terraform show -json` prints")]
+    RawState,
+    #[error(
+        "it is an Ansible inventory in JSON: give what `ansible-inventory --list --yaml` prints"
+    )]
+    AnsibleJson,
     #[error("it is no JSON, from line {line} on")]
     Json { line: usize },
     #[error("it is no YAML, from line {line} on")]
@@ -79,9 +109,11 @@ pub(crate) enum ImportError {
 
 /// Reads the hosts of a text in a format that is named or recognised.
 pub(crate) fn read(text: &str, format: Option<Format>) -> Result<Hosts, ImportError> {
+    // Some editors and shells put it before the text; no reader here takes it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let format = match format {
         Some(format) => format,
-        None => format::recognise(text).ok_or(ImportError::Unknown)?,
+        None => format::recognise(text)?,
     };
     match format {
         Format::Terraform => terraform::read(&format::json(text)?),

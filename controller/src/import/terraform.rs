@@ -1,182 +1,182 @@
 //! What terraform knows: resources of three providers in a state or a plan, or outputs that hold
 //! addresses. Everything else in such a file is passed over unread, for it holds secrets.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{Found, Hosts, ImportError};
+use super::reach::{Addresses, NO_ADDRESS};
+use super::{Hosts, ImportError, outputs};
+
+/// Addresses that are resources of their own, by the server that they are given to: the resource,
+/// its word for the server, and its word for the address.
+const GIVEN: [(&str, &str, &str); 3] = [
+    ("aws_eip", "instance", "public_ip"),
+    ("aws_eip_association", "instance_id", "public_ip"),
+    ("scaleway_instance_ip", "server_id", "address"),
+];
 
 pub(super) fn read(value: &Value) -> Result<Hosts, ImportError> {
-    let mut hosts = Hosts::default();
+    let object = value.as_object();
+    let object = object.ok_or(ImportError::Shape("terraform show or output"))?;
     let root = value
         .get("values")
         .or_else(|| value.get("planned_values"))
         .and_then(|values| values.get("root_module"));
-    match (root, value.as_object()) {
-        (Some(module), _) => modules(module, &mut hosts),
-        (None, Some(_)) if value.get("format_version").is_some() => {}
-        (None, Some(outputs)) => {
-            for (name, output) in outputs {
-                match output.get("sensitive") {
-                    Some(Value::Bool(true)) => {
-                        hosts.skip(format!("output {name}"), "it is sensitive")
-                    }
-                    _ => output_of(name, output.get("value"), &mut hosts),
-                }
-            }
-        }
-        (None, None) => return Err(ImportError::Shape("terraform show or output")),
+    let Some(root) = root else {
+        // A state with nothing in it has its version alone.
+        return Ok(match object.contains_key("format_version") {
+            true => Hosts::default(),
+            false => outputs::read(object),
+        });
+    };
+    let mut resources = Vec::new();
+    modules(root, &mut resources);
+    let given = resources.iter().filter_map(given).collect();
+    let mut hosts = Hosts::default();
+    for resource in &resources {
+        server(resource, &given, &mut hosts);
     }
     Ok(hosts)
 }
 
-fn modules(module: &Value, hosts: &mut Hosts) {
-    for resource in list(module, "resources") {
-        if resource.get("mode").and_then(Value::as_str) != Some("data") {
-            resource_of(resource, hosts);
+/// A resource with what of it may be read.
+struct Resource<'a> {
+    kind: &'a str,
+    address: &'a str,
+    values: &'a Value,
+    sensitive: Option<&'a Value>,
+}
+
+impl<'a> Resource<'a> {
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        let marks = self.sensitive.and_then(|marks| marks.get(key));
+        match marks.is_some_and(is_marked) {
+            true => None,
+            false => self.values.get(key),
         }
     }
-    for child in list(module, "child_modules") {
-        modules(child, hosts);
+
+    fn word(&self, key: &str) -> Option<String> {
+        word(self.get(key))
     }
 }
 
-fn resource_of(resource: &Value, hosts: &mut Hosts) {
-    let text = |key: &str| {
-        resource
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let (kind, called) = (text("type"), text("address"));
-    let Some(values) = resource.get("values") else {
-        return;
-    };
-    let value = |key: &str| word(values.get(key));
-    let first_of = |key: &str, inner: &str| {
-        let first = values.get(key)?.as_array()?.first()?;
-        word(first.get(inner))
-    };
-    let (name, address, tags) = match kind {
-        "digitalocean_droplet" => (
-            value("name"),
-            value("ipv4_address").or_else(|| value("ipv6_address")),
-            strings(values.get("tags")),
-        ),
-        "scaleway_instance_server" => (
-            value("name"),
-            value("public_ip").or_else(|| first_of("public_ips", "address")),
-            strings(values.get("tags")),
-        ),
-        "aws_instance" => {
-            let tags = values.get("tags").and_then(Value::as_object);
-            let tag = |key: &str| tags.and_then(|tags| word(tags.get(key)));
-            let roles = ["Role", "role", "Roles", "roles"].into_iter().find_map(tag);
-            let roles = roles.map(|roles| roles.split([',', ' ']).map(str::to_owned).collect());
-            (
-                tag("Name").or_else(|| value("id")),
-                value("public_ip").or_else(|| value("public_dns")),
-                roles.unwrap_or_default(),
-            )
+/// Terraform marks a value, or parts of it, by `true` in the same place.
+fn is_marked(marks: &Value) -> bool {
+    match marks {
+        Value::Bool(marked) => *marked,
+        Value::Array(list) => list.iter().any(is_marked),
+        Value::Object(map) => map.values().any(is_marked),
+        _ => false,
+    }
+}
+
+fn modules<'a>(module: &'a Value, resources: &mut Vec<Resource<'a>>) {
+    for resource in list(module, "resources") {
+        let text = |key: &str| resource.get(key).and_then(Value::as_str);
+        if let (Some(kind), Some(values)) = (text("type"), resource.get("values"))
+            && text("mode") != Some("data")
+        {
+            resources.push(Resource {
+                kind,
+                address: text("address").unwrap_or(kind),
+                values,
+                sensitive: resource.get("sensitive_values"),
+            });
         }
-        other if is_server(other) => {
-            hosts.skip(called, format!("resources of type {other} are not known"));
+    }
+    for child in list(module, "child_modules") {
+        modules(child, resources);
+    }
+}
+
+fn given(resource: &Resource<'_>) -> Option<(String, String)> {
+    let is_it = |(kind, ..): &&(&str, &str, &str)| *kind == resource.kind;
+    let (_, server, address) = GIVEN.iter().find(is_it)?;
+    Some((resource.word(server)?, resource.word(address)?))
+}
+
+fn server(resource: &Resource<'_>, given: &BTreeMap<String, String>, hosts: &mut Hosts) {
+    let own: &[&str] = match resource.kind {
+        "digitalocean_droplet" => &["ipv4_address", "ipv6_address", "ipv4_address_private"],
+        "scaleway_instance_server" => &[
+            "public_ips",
+            "public_ip",
+            "ipv6_address",
+            "private_ip",
+            "private_ips",
+        ],
+        "aws_instance" => &["public_ip", "ipv6_addresses", "public_dns", "private_ip"],
+        other => {
+            if is_server(other) {
+                let why = format!("resources of type {other} are not known");
+                hosts.skip(resource.address, why);
+            }
             return;
         }
-        _ => return,
     };
-    match (name, address) {
-        (Some(name), Some(address)) => {
-            let mut found = Found::new(name, address);
-            found.roles = tags;
+    let (called, roles) = match resource.kind {
+        "aws_instance" => {
+            let tags = resource.get("tags");
+            let called = word(tags.and_then(|tags| tags.get("Name")));
+            (called.or_else(|| resource.word("id")), named_roles(tags))
+        }
+        _ => (resource.word("name"), strings(resource.get("tags"))),
+    };
+    let Some(called) = called else {
+        hosts.skip(resource.address, "it has no name that may be shown");
+        return;
+    };
+    let mut addresses = Addresses::default();
+    // What was given to it goes before what it had when it was made.
+    addresses.offer(resource.word("id").and_then(|id| given.get(&id).cloned()));
+    for key in own {
+        offer_all(resource.get(key), &mut addresses);
+    }
+    match addresses.host(called) {
+        Some(mut found) => {
+            found.roles = roles;
             hosts.found.push(found);
         }
-        (_, None) => hosts.skip(called, "it has no public address yet"),
-        (None, _) => hosts.skip(called, "it has no name"),
+        None => hosts.skip(resource.address, NO_ADDRESS),
     }
+}
+
+/// `"a"`, `["a"]` or `[{ "address": "a" }]`
+pub(super) fn offer_all(value: Option<&Value>, addresses: &mut Addresses) {
+    match value {
+        Some(Value::Array(list)) => {
+            for one in list {
+                addresses.offer(word(one.get("address")).or_else(|| word(Some(one))));
+            }
+        }
+        one => addresses.offer(word(one)),
+    }
+}
+
+/// The roles in tags that have names of their own: `Role = "web, worker"`.
+pub(super) fn named_roles(tags: Option<&Value>) -> Vec<String> {
+    let tag = |key: &str| word(tags.and_then(|tags| tags.get(key)));
+    let roles = ["Role", "role", "Roles", "roles"].into_iter().find_map(tag);
+    let roles = roles.unwrap_or_default();
+    let parts = roles.split([',', ' ']).filter(|part| !part.is_empty());
+    parts.map(str::to_owned).collect()
 }
 
 /// What is surely a server and of a provider that is not known.
 fn is_server(kind: &str) -> bool {
-    [
+    let endings = [
         "_server",
         "_instance",
         "_droplet",
         "_virtual_machine",
         "_vm",
         "_linode",
-    ]
-    .iter()
-    .any(|ending| kind.ends_with(ending))
-        && !kind.contains("db")
-        && !kind.contains("dns")
-}
-
-/// `{"web-1": "192.0.2.1"}`, `["192.0.2.1"]`, `"192.0.2.1"`, or objects with a name and an address.
-fn output_of(output: &str, value: Option<&Value>, hosts: &mut Hosts) {
-    let number = |index: usize| format!("{output}-{}", index + 1);
-    match value {
-        Some(Value::String(address)) => one(output, output, address, hosts),
-        Some(Value::Array(list)) => {
-            for (index, item) in list.iter().enumerate() {
-                match item {
-                    Value::String(address) => one(output, &number(index), address, hosts),
-                    object => object_of(output, &number(index), object, hosts),
-                }
-            }
-        }
-        Some(Value::Object(map)) if address_of(map.get("address").or(map.get("ip"))).is_some() => {
-            object_of(output, output, &Value::Object(map.clone()), hosts);
-        }
-        Some(Value::Object(map)) => {
-            for (name, item) in map {
-                match item {
-                    Value::String(address) => one(output, name, address, hosts),
-                    object => object_of(output, name, object, hosts),
-                }
-            }
-        }
-        _ => hosts.skip(format!("output {output}"), "it holds no addresses"),
-    }
-}
-
-fn one(output: &str, name: &str, address: &str, hosts: &mut Hosts) {
-    match address_of(Some(&Value::String(address.to_owned()))) {
-        Some(address) => hosts.found.push(Found::new(name, address)),
-        None => hosts.skip(format!("output {output}: {name}"), "it is no address"),
-    }
-}
-
-fn object_of(output: &str, name: &str, object: &Value, hosts: &mut Hosts) {
-    let keys = [
-        "address",
-        "ip",
-        "public_ip",
-        "ipv4_address",
-        "ip_address",
-        "ipv4",
     ];
-    let address = keys.iter().find_map(|key| address_of(object.get(key)));
-    match address {
-        Some(address) => {
-            let named = word(object.get("name"));
-            let mut found = Found::new(named.unwrap_or_else(|| name.to_owned()), address);
-            found.user = word(object.get("user"));
-            found.roles = strings(object.get("roles").or(object.get("tags")));
-            hosts.found.push(found);
-        }
-        None => hosts.skip(format!("output {output}: {name}"), "it holds no address"),
-    }
-}
-
-/// A text that is surely an address and no secret.
-fn address_of(value: Option<&Value>) -> Option<String> {
-    let text = word(value)?;
-    let is_name = text.contains('.')
-        && text.len() < 254
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-    (text.parse::<std::net::IpAddr>().is_ok() || is_name).then_some(text)
+    let other = ["db", "dns", "sql", "database", "rds", "redis", "cluster"];
+    endings.iter().any(|ending| kind.ends_with(ending))
+        && !other.iter().any(|part| kind.contains(part))
 }
 
 pub(super) fn word(value: Option<&Value>) -> Option<String> {

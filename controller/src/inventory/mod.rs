@@ -23,13 +23,12 @@ use russh::keys::PublicKey;
 use thiserror::Error;
 
 pub use address::{Address, AddressError};
-pub use edit::{
-    Draft, EditError, NewHost, TextError, add_host, add_hosts, pin_host_key, pin_host_keys,
-};
+pub use edit::{Draft, EditError, NewHost, TextError, add_host, pin_host_key, pin_host_keys};
 pub use locate::{LocateError, find_upwards, locate};
 pub use pattern::{HostPattern, glob};
 pub use select::{HostSelection, SelectionError};
 pub use setup::Setup;
+pub(crate) use words::{is_user, is_word};
 
 use crate::did_you_mean;
 use crate::toml_file::{SourceText, TomlFileError};

@@ -1,6 +1,6 @@
 //! What the words of an inventory may look like. Many of them end up in files of a host.
 
-pub(super) fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 64
         && text
@@ -30,7 +30,7 @@ pub(super) fn is_repository(text: &str) -> bool {
     !text.starts_with('-') && !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic())
 }
 
-pub(super) fn is_user(text: &str) -> bool {
+pub(crate) fn is_user(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('-')
         && text

@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{EditError, TextError};
+use longshore_shared::name::EnvironmentName;
+
+use super::{EditError, NewHost, TextError, add_host};
 use crate::inventory::Inventory;
 use crate::toml_file::SourceText;
 
@@ -47,6 +49,20 @@ impl Draft {
     pub fn read(&self, text: &str) -> Result<Inventory, EditError> {
         let source = SourceText::from_text(&self.path, text);
         Ok(Inventory::from_source(&source)?)
+    }
+
+    /// The text with more hosts, which the inventory's own reader takes.
+    pub fn with_hosts(
+        &self,
+        environment: &EnvironmentName,
+        hosts: &[&NewHost],
+    ) -> Result<String, EditError> {
+        let mut text = self.text().to_owned();
+        for host in hosts {
+            text = add_host(&text, environment, host).map_err(|error| self.wrong(error))?;
+        }
+        self.read(&text)?;
+        Ok(text)
     }
 
     pub(super) fn wrong(&self, source: TextError) -> EditError {

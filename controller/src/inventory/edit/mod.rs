@@ -51,17 +51,3 @@ pub fn pin_host_keys(
     }
     draft.write(&text)
 }
-
-/// Adds hosts to an environment, which is made where it is not there; so is the file.
-pub fn add_hosts(
-    path: &Path,
-    environment: &EnvironmentName,
-    hosts: &[NewHost],
-) -> Result<(), EditError> {
-    let draft = Draft::open(path)?;
-    let mut text = draft.text().to_owned();
-    for host in hosts {
-        text = add_host(&text, environment, host).map_err(|error| draft.wrong(error))?;
-    }
-    draft.write(&text)
-}
