@@ -235,6 +235,11 @@ fn what_is_none_of_them_is_said_with_its_place_and_without_its_content() {
         error("[web\n", Some(Format::AnsibleIni)).to_string(),
         "line 1 is not understood: a group is written [name], [name:children] or [name:vars]"
     );
+    // The rest of a quoted secret that was broken into two lines is no host.
+    let quote = error("[web]\na pass=\"x\ns3cret\"\n", None);
+    assert!(matches!(quote, ImportError::Ini { line: 2, .. }));
+    let quote = error("[web]\ns3cret\"\n", None);
+    assert!(matches!(quote, ImportError::Ini { line: 2, .. }));
     let yaml = error("a: [\n", Some(Format::AnsibleYaml));
     assert!(matches!(yaml, ImportError::Yaml { .. }));
     for list in ["- a\n", "a:\n---\nb:\n"] {
