@@ -23,6 +23,8 @@ pub(crate) const SETUP_PEOPLE: &str = "/var/lib/longshore/setup/people";
 pub(crate) const SETUP_PENDING: &str = "/var/lib/longshore/setup/pending";
 pub(crate) const SETUP_TAKE_BACK: &str = "/var/lib/longshore/setup/take-back.json";
 pub(crate) const SETUP_CONFIRMED: &str = "/var/lib/longshore/setup/confirmed";
+/// What the kernel said of the firewall when it was loaded.
+pub(crate) const SETUP_FIREWALL: &str = "/var/lib/longshore/setup/firewall.loaded";
 pub(crate) const SETUP_LOCK: &str = "/run/longshore-setup.lock";
 /// The agent's own program: one folder for each build, and the link that is run.
 pub(crate) const AGENTS: &str = "/usr/local/lib/longshore";

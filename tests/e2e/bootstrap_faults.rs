@@ -9,8 +9,8 @@ use longshore_lab::host::Host;
 use longshore_lab::provision::{Bare, Login};
 
 use crate::answers::{ended, kinds};
-use crate::bare::{Fleet, nothing_to_do};
-use crate::stage::{ENVIRONMENT, lease_bare};
+use crate::bare::{Fleet, nothing_to_do, run};
+use crate::stage::{ENVIRONMENT, Lease, lease_bare};
 use crate::told::{Story, Told};
 
 pub(crate) const STORIES: &[Story] = &[
@@ -159,8 +159,10 @@ fn killed_at_twenty_moments() -> Told {
             .iter()
             .enumerate()
             .map(|(at, host)| {
-                let fleet = &fleet;
-                scope.spawn(move || kill_often(fleet, host, at as u64).map_err(|e| e.to_string()))
+                let (lease, fleet) = (&lease, &fleet);
+                scope.spawn(move || {
+                    kill_often(lease, fleet, host, at as u64).map_err(|e| e.to_string())
+                })
             })
             .collect();
         for run in runs {
@@ -173,15 +175,17 @@ fn killed_at_twenty_moments() -> Told {
     ended(&answer, 0);
     nothing_to_do(&fleet.bootstrap(&[])?);
     for host in &lease.hosts {
-        host.sh("systemctl is-active longshore-agent nginx ssh && dpkg --audit && sudo -u ops1 sudo -n true")?;
+        run(host, &["longshore-agent", "nginx", "ssh"])?;
+        host.sh("test -z \"$(dpkg --audit)\" && sudo -u ops1 sudo -n true")?;
     }
     Ok(())
 }
 
-fn kill_often(fleet: &Fleet<'_>, host: &Host, seed: u64) -> Told {
+fn kill_often(lease: &Lease, fleet: &Fleet<'_>, host: &Host, seed: u64) -> Told {
     // Spread over a whole run, differently on each host; the same in every run of the story.
     let mut state = 0x9e37_79b9_7f4a_7c15 ^ seed;
-    for _ in 0..KILLS {
+    let mut killed = 0;
+    while killed < KILLS {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
@@ -195,10 +199,15 @@ fn kill_often(fleet: &Fleet<'_>, host: &Host, seed: u64) -> Told {
         while Instant::now() < until && run.try_wait()?.is_none() {
             thread::sleep(Duration::from_millis(20));
         }
+        if run.try_wait()?.is_some() {
+            // It came to its end: there is nothing left to be stopped in, so all begins anew.
+            lease.renew_bare(host, ROOT)?;
+            continue;
+        }
         run.kill()?;
         run.wait()?;
-        // What ran there may have ended by itself.
         host.exec(&["pkill", "-KILL", "-f", "longshore-agent setup"])?;
+        killed += 1;
         let state = host.sh("systemctl is-active ssh")?;
         assert_eq!(state.trim(), "active", "{ENVIRONMENT} {}", host.name);
     }

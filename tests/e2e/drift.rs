@@ -13,7 +13,7 @@ use longshore_lab::provision::{Bare, Login};
 use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::{ended, kinds};
-use crate::bare::{Fleet, changes, nothing_to_do, planned};
+use crate::bare::{Fleet, changes, nothing_to_do, planned, run};
 use crate::stage::{ENVIRONMENT, lease_bare};
 use crate::told::{Story, Told};
 
@@ -99,7 +99,7 @@ fn found_and_mended() -> Told {
         "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-longshore.conf && systemctl reload ssh && \
          apt-get -qq -y purge file >/dev/null && useradd --create-home mallory && \
          gpasswd -d ops1 dev >/dev/null && echo 'ssh-ed25519 AAAA evil' >> /home/dev2/.ssh/authorized_keys && \
-         systemctl stop longshore-agent nginx fail2ban && nft flush ruleset && \
+         systemctl stop longshore-agent nginx fail2ban && nft insert rule inet longshore input accept && \
          echo '# more' >> /etc/longshore/host.toml && chmod 666 /etc/longshore/allowed_signers && \
          rm /usr/local/lib/systemd/system/longshore-boot.service",
     )?;
@@ -129,7 +129,8 @@ fn found_and_mended() -> Told {
     assert_eq!(planned(&fleet.bootstrap(&["--check"])?), planned(&check));
     ended(&fleet.bootstrap(&[])?, 0);
     nothing_to_do(&fleet.bootstrap(&["--check"])?);
-    host.sh("id mallory && systemctl is-active longshore-agent nginx fail2ban && ! grep -q evil /home/dev2/.ssh/authorized_keys")?;
+    run(host, &["longshore-agent", "nginx", "fail2ban"])?;
+    host.sh("id mallory && ! grep -q evil /home/dev2/.ssh/authorized_keys")?;
 
     // dev2 leaves, with a session open.
     let mut open = ssh(host, &dev, "dev2")

@@ -73,6 +73,13 @@ impl Accounts {
         self.accounts.get(name)
     }
 
+    /// Whoever is in a group.
+    pub(super) fn members(&self, group: &str) -> impl Iterator<Item = &str> {
+        let member = move |(_, account): &(&String, &Account)| account.groups.contains(group);
+        let members = self.accounts.iter().filter(member);
+        members.map(|(name, _)| name.as_str())
+    }
+
     pub(super) fn has_group(&self, name: &str) -> bool {
         self.groups.contains(name)
     }

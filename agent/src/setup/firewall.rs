@@ -1,6 +1,7 @@
 //! The firewall: a table of our own in nftables, beside whatever else is there.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use longshore_shared::setup::{Desired, DesiredFirewall, SetupFailure};
 
@@ -9,6 +10,8 @@ use super::files::Wanted;
 use super::guard::Guard;
 use super::plan::{Planned, failed};
 use crate::command;
+use crate::layout::SETUP_FIREWALL;
+use crate::system_file;
 
 const FILE: &str = "/etc/longshore/firewall.nft";
 const UNIT: &str = "longshore-firewall.service";
@@ -104,7 +107,8 @@ fn turn_on(file: &Wanted) -> Result<(), SetupFailure> {
     file.write().map_err(failed)?;
     command::run("nft", &["--check", "--file", FILE]).map_err(failed)?;
     command::run("systemctl", &["enable", "--quiet", UNIT]).map_err(failed)?;
-    command::run("systemctl", &["restart", UNIT])
+    command::run("systemctl", &["restart", UNIT]).map_err(failed)?;
+    system_file::put(Path::new(SETUP_FIREWALL), listing())
         .map(drop)
         .map_err(failed)
 }
@@ -117,9 +121,16 @@ fn turn_off() -> Result<(), SetupFailure> {
     }
 }
 
+/// Whether the kernel has the rules just as they were when they were loaded.
 fn is_loaded() -> bool {
-    let tables = command::run("nft", &["list", "tables"]).unwrap_or_default();
-    tables.lines().any(|line| line.trim() == TABLE)
+    let loaded = listing();
+    let before = fs_err::read_to_string(SETUP_FIREWALL).unwrap_or_default();
+    !loaded.is_empty() && loaded == before
+}
+
+fn listing() -> String {
+    let words = ["list", "table", "inet", "longshore"];
+    command::run("nft", &words).unwrap_or_default()
 }
 
 /// Ports that something listens on for others than this host.

@@ -37,6 +37,14 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
         deploy(keys.collect(), &ours, facts, planned);
     }
     sudoers(desired, planned);
+    for group in [SUDO, DEPLOY_GROUP] {
+        let known = |name: &&str| wanted.contains(name) || ours.contains(*name);
+        for name in facts.accounts.members(group).filter(|name| !known(name)) {
+            planned.note(format!(
+                "{name} is in group {group}, and not in the inventory: Longshore did not make that account, and leaves it alone"
+            ));
+        }
+    }
     for name in ours.iter().filter(|name| !wanted.contains(name.as_str())) {
         departed(name, facts, planned);
     }

@@ -36,7 +36,8 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     let effective = |setting: &str, value: &str| facts.sshd_says(setting) == Some(value);
     let fits = file.sign().is_none()
         && effective("passwordauthentication", "no")
-        && effective("kbdinteractiveauthentication", "no");
+        && effective("kbdinteractiveauthentication", "no")
+        && root_fits(facts.sshd_says("permitrootlogin"), root_off);
     if !fits {
         let root = if root_off { ", not as root" } else { "" };
         let sign = file.sign().unwrap_or('~');
@@ -44,9 +45,18 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
             format!("{sign} sshd: with keys only{root} ({FILE})"),
             move |talk| {
                 let guard = Guard::over(&[FILE], &[&RELOAD_SOON]);
-                guard.change(talk, || apply(&file))
+                guard.change(talk, || apply(&file, root_off))
             },
         );
+    }
+}
+
+/// Whether what sshd says of itself is what was wanted: another file may have come first.
+fn root_fits(said: Option<&str>, root_off: bool) -> bool {
+    match said {
+        Some("no") => true,
+        Some("yes") | None => false,
+        Some(_) => !root_off,
     }
 }
 
@@ -65,7 +75,7 @@ fn text(wanted: &DesiredSshd, root_off: bool) -> String {
 }
 
 /// Tested before it is loaded, and looked at afterwards: a rule that sshd does not follow is none.
-fn apply(file: &Wanted) -> Result<(), SetupFailure> {
+fn apply(file: &Wanted, root_off: bool) -> Result<(), SetupFailure> {
     file.write().map_err(failed)?;
     command::run("sshd", &["-t"]).map_err(|error| SetupFailure {
         what: format!("sshd refuses its configuration: {error}"),
@@ -73,10 +83,15 @@ fn apply(file: &Wanted) -> Result<(), SetupFailure> {
             .to_owned(),
     })?;
     let said = command::run("sshd", &["-T"]).map_err(failed)?;
-    if !said.lines().any(|line| line == "passwordauthentication no") {
+    let says = |setting: &str| {
+        said.lines()
+            .find_map(|line| line.strip_prefix(setting)?.strip_prefix(' '))
+    };
+    let keys_only = says("passwordauthentication") == Some("no");
+    if !keys_only || !root_fits(says("permitrootlogin"), root_off) {
         return Err(SetupFailure {
-            what: "another file of /etc/ssh makes sshd take passwords all the same".to_owned(),
-            next: "take PasswordAuthentication out of /etc/ssh/sshd_config; the rules of before were put back"
+            what: "another file of /etc/ssh comes first, and lets people in otherwise".to_owned(),
+            next: "take PasswordAuthentication and PermitRootLogin out of the files in /etc/ssh/sshd_config.d; the rules of before were put back"
                 .to_owned(),
         });
     }
@@ -87,6 +102,16 @@ fn apply(file: &Wanted) -> Result<(), SetupFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_sshd_says_of_root_counts() {
+        assert!(root_fits(Some("no"), true) && root_fits(Some("no"), false));
+        assert!(root_fits(Some("without-password"), false));
+        for said in [Some("yes"), Some("without-password"), None] {
+            assert!(!root_fits(said, true), "{said:?}");
+        }
+        assert!(!root_fits(Some("yes"), false));
+    }
 
     #[test]
     fn root_is_shut_out_only_when_told() {

@@ -61,7 +61,8 @@ pub(super) fn plan(system: &DesiredSystem, facts: &Facts, planned: &mut Planned)
     }
     let timesyncd = "systemd-timesyncd.service";
     let clock = facts.unit(timesyncd);
-    if system.clock_sync && clock.loaded && !clock.enabled {
+    let keeps_time = clock.enabled && (clock.active || facts.container);
+    if system.clock_sync && clock.loaded && !keeps_time {
         planned.change("~ clock kept by systemd-timesyncd", |_| {
             command::run("systemctl", &["enable", "--now", "systemd-timesyncd"])
                 .map(drop)

@@ -9,7 +9,7 @@ pub(super) const PROBE: &str = "sh -c 'echo longshore-probe; id -u; uname -m; \
     if [ \"$(id -u)\" = 0 ]; then echo root; \
     elif ! command -v sudo >/dev/null 2>&1; then echo none; \
     elif sudo -n true 2>/dev/null; then echo sudo; \
-    elif sudo -n -v 2>&1 | grep -q \"password is required\"; then echo password; \
+    elif LC_ALL=C sudo -n -v 2>&1 | grep -q \"password is required\"; then echo password; \
     else echo none; fi'";
 const FIRST_LINE: &str = "longshore-probe";
 
