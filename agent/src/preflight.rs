@@ -109,7 +109,9 @@ fn accepted(
     if let Some(row) = &here {
         intake::same_release(row, &verified)?;
     }
-    Ok((manifest.clone(), here.is_some()))
+    // Signed by somebody else it is staged once more, though not a byte of content travels.
+    let staged = here.is_some() && intake::signed_alike(&AppLayout::new(app), &verified);
+    Ok((manifest.clone(), staged))
 }
 
 /// What is refused for who signed it, or for the way it goes, is in the history; what only has to be

@@ -11,6 +11,7 @@ mod deployments;
 mod dist;
 mod drift;
 mod first_steps;
+mod hostile_controller;
 mod hostile_steps;
 mod hosts;
 mod killed_agent;
@@ -24,6 +25,7 @@ mod stage;
 mod tls;
 mod told;
 mod two_apps;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,7 @@ const STORIES: &[&[Story]] = &[
     rights::STORIES,
     power_cut::STORIES,
     hostile_steps::STORIES,
+    hostile_controller::STORIES,
     two_apps::STORIES,
     agent::STORIES,
     dist::STORIES,

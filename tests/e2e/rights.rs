@@ -228,6 +228,12 @@ fn revoked() -> Told {
     let host = &lease.hosts[0];
     let repository = lease.repository(TINY)?;
     let controller = lease.controller(TINY);
+    repository.change_app_file(|text| {
+        format!(
+            "{text}\n[[prepare]]\nrun = [\"mkdir made && echo $LONGSHORE_VERSION > made/by\"]\n\
+             layer = {{ keep = [\"made\"], key = [\"serve.py\"] }}\n"
+        )
+    })?;
     let (stolen, public) = new_key(&lease, "stolen")?;
     host.sh(&format!(
         "echo 'ci@example.com {public}' >> /etc/longshore/allowed_signers"
@@ -267,7 +273,51 @@ fn revoked() -> Told {
     ended(&controller.run(&words)?, 0);
     let status = controller.run(&["status", ENVIRONMENT])?;
     assert_eq!(live(&status, "tiny"), ["1.0.0"], "{}", status.all());
+
+    // Signed again by somebody who may, the very same release is theirs from now on.
+    ended(&lease.deploy(TINY, &second)?, 0);
+    assert_eq!(
+        signer_of(&controller.run(&["releases", ENVIRONMENT])?, "1.0.0"),
+        "ci@example.com"
+    );
+    sign_with(&lease.signing_key(), &first)?;
+    ended(&lease.deploy(TINY, &first)?, 0);
+    let releases = controller.run(&["releases", ENVIRONMENT])?;
+    assert_eq!(signer_of(&releases, "1.0.0"), "release@example.com");
+    let plain = controller.plain(&["releases", ENVIRONMENT])?;
+    for line in [
+        format!("1.1.0 .* release@example.com .*{} .(warm|good).", host.name),
+        format!("1.0.0 .* release@example.com .*{} .live.", host.name),
+        format!("1.2.0 .* ci@example.com .*{} .bad.", host.name),
+    ] {
+        let found = process::feed(Command::new("grep").args(["-E", &line]), &plain.all());
+        assert!(found.is_ok(), "{line}: {}", plain.all());
+    }
+
+    // What its steps left behind serves nobody else: 1.1.0 had made use of it.
+    let made = |version: &str| {
+        host.sh(&format!(
+            "cat /srv/longshore/tiny/releases/{version}/made/by"
+        ))
+    };
+    assert_eq!([made("1.0.0")?, made("1.1.0")?], ["1.0.0\n"; 2]);
+    let last = lease.release(&repository, "1.3.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &last)?, 0);
+    assert_eq!(made("1.3.0")?, "1.3.0\n");
+    let last = lease.release(&repository, "1.4.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &last)?, 0);
+    assert_eq!(made("1.4.0")?, "1.3.0\n");
     Ok(())
+}
+
+/// Who stands for a release, as the only host tells it.
+fn signer_of(releases: &Answer, version: &str) -> String {
+    let hosts = crate::answers::hosts(releases);
+    let all = hosts.iter().flat_map(|host| host["apps"].as_array());
+    let all = all.flatten().flat_map(|app| app["releases"].as_array());
+    let of = all.flatten().find(|release| release["version"] == version);
+    let signer = of.and_then(|release| release["signer"].as_str());
+    signer.unwrap_or("nobody").to_owned()
 }
 
 fn expired() -> Told {

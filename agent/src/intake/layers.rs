@@ -14,6 +14,10 @@ use super::{MEND_DISK, seal};
 use crate::layout::AppLayout;
 use crate::links;
 use crate::operation::Trouble;
+use crate::trust::HostTrust;
+
+/// In a layer: the signature of the release whose steps made it.
+const MAKER: &str = ".longshore-maker";
 
 const ROOT: Owner = Owner {
     uid: 0,
@@ -55,22 +59,40 @@ pub(super) fn key(step: &Prepare, layer: &Layer, tree: &Tree) -> Result<String, 
     Ok(Sha256Digest::of(text.as_bytes()).to_string())
 }
 
-/// Whether the layer is here, whole.
-pub(super) fn exists(layout: &AppLayout, key: &str) -> bool {
-    layout.layers().join(key).is_dir()
+/// A layer's place.
+pub(super) struct Found {
+    pub(super) name: String,
+    /// Whether it is there, whole.
+    pub(super) here: bool,
+}
+
+/// Where the layer with this key is, or is to be made. One that a release made whose key was revoked
+/// is left to the releases that link to it: another is made in its stead.
+pub(super) fn find(layout: &AppLayout, key: String, trust: &HostTrust) -> Found {
+    let mut name = key;
+    loop {
+        let folder = layout.layers().join(&name);
+        let here = folder.is_dir();
+        if !here || trust.revocation(&folder.join(MAKER)).is_none() {
+            return Found { name, here };
+        }
+        name = Sha256Digest::of(format!("instead of {name}").as_bytes()).to_string();
+    }
 }
 
 /// Moves what a step made out of the release into a new layer.
 pub(super) fn keep(
     layout: &AppLayout,
     layer: &Layer,
-    key: &str,
+    name: &str,
     folder: &Path,
     operation: u64,
+    maker: &str,
 ) -> Result<(), Trouble> {
     let fresh = layout.staging().join(format!("{operation}.layer"));
     let moved = || -> io::Result<()> {
         fs_err::create_dir(&fresh)?;
+        fs_err::write(fresh.join(MAKER), maker)?;
         for path in &layer.keep {
             let from = Place::find(folder, path.as_str(), None)?;
             from.rename_to(&Place::find(&fresh, path.as_str(), Some(ROOT))?)?;
@@ -82,7 +104,7 @@ pub(super) fn keep(
             Trouble::because(&error, "its steps have to make what `layer = { keep = [...] }` names, in folders of the release")
         })
         .and_then(|()| seal::seal(layout, &fresh))
-        .and_then(|()| publish(&fresh, &layout.layers().join(key)));
+        .and_then(|()| publish(&fresh, &layout.layers().join(name)));
     kept.inspect_err(|_| super::discard(&fresh))
 }
 

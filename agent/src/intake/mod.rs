@@ -34,6 +34,7 @@ use crate::links;
 use crate::operation::{Operation, Trouble, chain};
 use crate::peer::{Data, Peer, PeerError};
 use crate::step_unit::release_environment;
+use crate::system_file;
 use crate::trash;
 use crate::trust;
 
@@ -105,6 +106,7 @@ impl Intake {
         if let Some(row) = operation.ledger().release(self.app(), self.version())? {
             same_release(&row, &self.release)?;
             operation.unchanged("receive", "the release is here already");
+            self.sign_again(operation)?;
             return Ok(Received {
                 intake: self,
                 received: 0,
@@ -131,6 +133,23 @@ impl Intake {
             intake: self,
             received: unpacked,
             unpacked: Some(unpacked_tree),
+        })
+    }
+
+    /// Who signed a release last is who stands for it from now on.
+    fn sign_again(&self, operation: &Operation) -> Result<(), Trouble> {
+        if signed_alike(&self.layout, &self.release) {
+            return Ok(());
+        }
+        operation.step("sign", || {
+            let signature = ReleaseFiles::of(&self.layout.release(self.version())).signature();
+            system_file::put(&signature, self.release.signature())
+                .map_err(|error| Trouble::because(&error, MEND_DISK))?;
+            let signer = &self.release.signer().principals;
+            operation
+                .ledger()
+                .set_signer(self.app(), self.version(), signer)?;
+            Ok(())
         })
     }
 
@@ -196,9 +215,9 @@ impl Intake {
     ) -> Result<(), Trouble> {
         let manifest = self.release.value();
         // Receiving may have taken its time, and what follows runs the release's own steps.
-        trust::still_accepted(agent, &self.release)?;
+        let trust = trust::still_accepted(agent, &self.release)?;
         let layers = operation.step("prepare", || {
-            prepare::prepare(&self.layout, manifest, tree, folder, operation)
+            prepare::prepare(&self.layout, &self.release, &trust, tree, folder, operation)
         })?;
         operation.step_to_the_end("ready", || {
             self.write_own_files(folder, text, &layers)
@@ -258,6 +277,12 @@ pub(crate) fn same_release(row: &ReleaseRow, release: &Verified<Manifest>) -> Re
         ),
         "a version names one release for ever: build it under a new version",
     ))
+}
+
+/// Whether the release is here with the very signature that was sent.
+pub(crate) fn signed_alike(layout: &AppLayout, release: &Verified<Manifest>) -> bool {
+    let kept = ReleaseFiles::of(&layout.release(&release.value().version)).signature();
+    fs_err::read(kept).is_ok_and(|kept| kept == release.signature().as_bytes())
 }
 
 /// One `syncfs` makes the whole release durable; only then does it get its name.

@@ -8,12 +8,14 @@ use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use longshore_shared::manifest::Manifest;
+use longshore_shared::signature::Verified;
 use longshore_shared::tree::Tree;
 
 use super::{MEND_DISK, home, layers, seal, shared};
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble};
 use crate::step_unit::{Mount, StepUnit, release_environment};
+use crate::trust::HostTrust;
 
 /// Compiles what the release itself brings. A file that does not compile is the app's business.
 const COMPILE: &str = "p=.venv/bin/python; [ -x $p ] || p=$(command -v python3) || exit 0; \
@@ -22,11 +24,13 @@ const COMPILE: &str = "p=.venv/bin/python; [ -x $p ] || p=$(command -v python3) 
 /// Makes the release in `folder` ready to run. Gives back the keys of the layers that it uses.
 pub(super) fn prepare(
     layout: &AppLayout,
-    manifest: &Manifest,
+    release: &Verified<Manifest>,
+    trust: &HostTrust,
     tree: &Tree,
     folder: &Path,
     operation: &Operation,
 ) -> Result<Vec<String>, Trouble> {
+    let manifest = release.value();
     let failed = |error: io::Error| Trouble::because(&error, MEND_DISK);
     let owner = home::identity(layout).ok_or_else(|| {
         Trouble::failed(
@@ -58,16 +62,18 @@ pub(super) fn prepare(
             continue;
         };
         let key = layers::key(step, layer, tree)?;
-        if layers::exists(layout, &key) {
-            operation.unchanged("prepare", &format!("layer {key:.12} is here already"));
+        let layers::Found { name, here } = layers::find(layout, key, trust);
+        if here {
+            operation.unchanged("prepare", &format!("layer {name:.12} is here already"));
         } else {
             step.run
                 .iter()
                 .try_for_each(|command| run(command.as_str()))?;
-            layers::keep(layout, layer, &key, folder, operation.id())?;
+            let maker = release.signature();
+            layers::keep(layout, layer, &name, folder, operation.id(), maker)?;
         }
-        layers::link(layout, layer, &key, folder, owner)?;
-        used.push(key);
+        layers::link(layout, layer, &name, folder, owner)?;
+        used.push(name);
     }
     if tree
         .entries()

@@ -80,6 +80,14 @@ impl Ledger {
         Ok(())
     }
 
+    pub(crate) fn set_signer(&self, app: &AppName, version: &Version, signer: &str) -> Result<()> {
+        self.lock().execute(
+            "UPDATE releases SET signer = ?3 WHERE app = ?1 AND version = ?2",
+            params![app.as_str(), version.to_string(), signer],
+        )?;
+        Ok(())
+    }
+
     pub(crate) fn remove_release(&self, app: &AppName, version: &Version) -> Result<()> {
         self.lock().execute(
             "DELETE FROM releases WHERE app = ?1 AND version = ?2",

@@ -123,15 +123,19 @@ impl HostTrust {
         .map_err(|error| Trouble::refused(not_accepted(&error), next(&error)))
     }
 
+    /// Why what this signature stands for is not to be trusted any more, if so.
+    pub(crate) fn revocation(&self, signature: &Path) -> Option<String> {
+        match trusted_file::read_text(signature) {
+            Ok(text) => self.trust.revoked.reason(&text),
+            Err(error) => Some(chain(&error)),
+        }
+    }
+
     /// A release whose key was revoked does not run again without a word from a person. An expired
     /// or departed signer is no reason: the host found the release good.
     pub(crate) fn not_revoked(&self, layout: &AppLayout, version: &Version) -> Result<(), Trouble> {
         let signature = ReleaseFiles::of(&layout.release(version)).signature();
-        let reason = match trusted_file::read_text(&signature) {
-            Ok(text) => self.trust.revoked.reason(&text),
-            Err(error) => Some(chain(&error)),
-        };
-        let Some(reason) = reason else {
+        let Some(reason) = self.revocation(&signature) else {
             return Ok(());
         };
         let app = &layout.app;
@@ -169,11 +173,16 @@ pub(crate) fn accept(
     Ok(verified)
 }
 
-/// Asks once more for a release that was accepted before it was received.
-pub(crate) fn still_accepted(agent: &Agent, release: &Verified<Manifest>) -> Result<(), Trouble> {
+/// Asks once more for a release that was accepted before it was received. Gives back whom the host
+/// trusts now.
+pub(crate) fn still_accepted(
+    agent: &Agent,
+    release: &Verified<Manifest>,
+) -> Result<HostTrust, Trouble> {
     let host = Host::load().map_err(|error| Trouble::refused(chain(&error), MEND))?;
     let trust = HostTrust::load(&agent.ledger, &host.environment)?;
-    trust.accept(release.exact(), release.signature()).map(drop)
+    trust.accept(release.exact(), release.signature())?;
+    Ok(trust)
 }
 
 /// Checks a release again that was accepted when it was staged: rights may have changed since.

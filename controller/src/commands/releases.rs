@@ -73,13 +73,19 @@ struct Kept<'a> {
 
 /// Releases by app and version, the newest version first.
 fn collect(answers: &Answers) -> Vec<((&AppName, &Version), Kept<'_>)> {
-    // The same version of another commit is another release.
-    let mut all: BTreeMap<(&AppName, Reverse<&Version>, &str), Kept<'_>> = BTreeMap::new();
+    // The same version of another commit is another release, and one that was signed again on some
+    // hosts only has two who stand for it.
+    let mut all: BTreeMap<(&AppName, Reverse<&Version>, &str, &str), Kept<'_>> = BTreeMap::new();
     for answer in &answers.hosts {
         for app in answer.said.iter().flat_map(|said| &said.apps) {
             for release in &app.releases {
                 let kept = all
-                    .entry((&app.app, Reverse(&release.version), &release.commit))
+                    .entry((
+                        &app.app,
+                        Reverse(&release.version),
+                        &release.commit,
+                        &release.signer,
+                    ))
                     .or_insert(Kept {
                         release,
                         places: Vec::new(),
@@ -90,7 +96,7 @@ fn collect(answers: &Answers) -> Vec<((&AppName, &Version), Kept<'_>)> {
         }
     }
     all.into_iter()
-        .map(|((app, Reverse(version), _), kept)| ((app, version), kept))
+        .map(|((app, Reverse(version), _, _), kept)| ((app, version), kept))
         .collect()
 }
 
