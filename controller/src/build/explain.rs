@@ -6,6 +6,7 @@ use super::{
 };
 use crate::error::{CommandError, ErrorKind};
 use crate::release::OpenError;
+use crate::signing::WhyFormat;
 use crate::terminal_text::one_line;
 use crate::versions::VersionError;
 
@@ -230,9 +231,24 @@ fn of_export(error: &ExportError) -> (ErrorKind, Vec<String>) {
 fn of_key(error: &KeyError) -> (ErrorKind, Vec<String>) {
     let hint = match error {
         KeyError::Git(git) => return of_git(git),
-        KeyError::None | KeyError::Several { .. } | KeyError::Read { .. } => KEY_HINT,
+        KeyError::None | KeyError::Read { .. } => KEY_HINT,
+        KeyError::Several { .. } => {
+            "Name one of them: write its public half into a file, and name that with --key FILE or LONGSHORE_SIGNING_KEY."
+        }
         KeyError::Variable => {
             "Give it a path, or the key itself, from its -----BEGIN line to its -----END line, with its line breaks."
+        }
+        KeyError::Format {
+            why: WhyFormat::OneLine,
+            ..
+        } => {
+            "Store it with its line breaks, in a variable of type file or as a secret of several lines."
+        }
+        KeyError::Format {
+            why: WhyFormat::Pem,
+            ..
+        } => {
+            "Make one with: ssh-keygen -t ed25519; or, unless it is RSA, write a copy of this one anew: ssh-keygen -p -f COPY"
         }
         KeyError::Format { .. } | KeyError::Kind { .. } => {
             "Make one with: ssh-keygen -t ed25519, and have its public half added to allowed_signers."

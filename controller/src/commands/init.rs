@@ -190,13 +190,16 @@ impl Next {
         next.push(format!(
             "Read longshore.toml and inventory.toml{address}, and correct what was guessed."
         ));
-        if let Some(why) = self.no_signer {
+        if let Some(why) = &self.no_signer {
             next.push(format!(
                 "Write allowed_signers beside the inventory ({why}): YOU@EXAMPLE.COM namespaces=\"longshore-release,longshore-signers\" ssh-ed25519 AAAA…"
             ));
         }
-        if !self.commit.is_empty() {
-            next.push(format!("git add {} && git commit", self.commit.join(" ")));
+        let mut commit: Vec<&str> = self.commit.iter().map(String::as_str).collect();
+        // By then it is there.
+        commit.extend(self.no_signer.as_ref().map(|_| "allowed_signers"));
+        if !commit.is_empty() {
+            next.push(format!("git add {} && git commit", commit.join(" ")));
         }
         next.push("longshore next-version; longshore build".to_owned());
         next.push("longshore bootstrap production; longshore deploy production".to_owned());

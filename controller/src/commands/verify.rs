@@ -175,7 +175,9 @@ fn whom_to_trust(
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, CommandError> {
     std::fs::read(path).map_err(|error| {
-        CommandError::configuration(format!("cannot read {}", path.display())).caused_by(error)
+        CommandError::configuration(format!("cannot read {}", path.display()))
+            .caused_by(error)
+            .hint("Name a file in the format of ssh-keygen's ALLOWED SIGNERS with --signers, or leave it out and have the inventory's taken.")
     })
 }
 

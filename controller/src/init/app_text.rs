@@ -97,8 +97,15 @@ fn web(text: &mut String, project: &Project) -> std::fmt::Result {
         writeln!(text, "# CHECK: {doubt}")?;
     }
     match &project.serve {
-        Serve::Gunicorn(application) => {
-            writeln!(text, "gunicorn = {}\nworkers = 3", quoted(application))?;
+        Serve::Gunicorn {
+            application,
+            workers,
+        } => {
+            writeln!(
+                text,
+                "gunicorn = {}\nworkers = {workers}",
+                quoted(application)
+            )?;
         }
         Serve::Command(command) => writeln!(text, "command = {}", quoted(command))?,
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use longshore_shared::app_file::{InnerPath, SitePath};
 
-use super::project::{Project, Serve};
+use super::project::{Project, Serve, WORKERS};
 use super::python::uvicorn;
 use super::sources;
 
@@ -62,7 +62,10 @@ fn serve(root: &Path, settings: &str, project: &mut Project) -> Serve {
         let has = |file: &str| root.join(&folder).join(file).is_file();
         let dot = if module.is_empty() { "" } else { "." };
         if has("wsgi.py") {
-            return Serve::Gunicorn(format!("{module}{dot}wsgi:application"));
+            return Serve::Gunicorn {
+                application: format!("{module}{dot}wsgi:application"),
+                workers: WORKERS,
+            };
         }
         if has("asgi.py") {
             return Serve::Command(uvicorn(&format!("{module}{dot}asgi:application")));
@@ -71,7 +74,10 @@ fn serve(root: &Path, settings: &str, project: &mut Project) -> Serve {
     project
         .doubts
         .push("No wsgi.py was found beside the settings: check MODULE:NAME.".to_owned());
-    Serve::Gunicorn("config.wsgi:application".to_owned())
+    Serve::Gunicorn {
+        application: "config.wsgi:application".to_owned(),
+        workers: WORKERS,
+    }
 }
 
 /// The lines of the settings, and of those they are based on.

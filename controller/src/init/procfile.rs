@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::project::{Project, Serve};
+use super::project::{Project, Serve, WORKERS};
 use super::python::uvicorn;
 use super::sources;
 
@@ -10,21 +10,30 @@ use super::sources;
 pub(super) struct Procfile {
     web: Option<String>,
     release: Option<String>,
+    /// What else it runs.
+    others: Vec<String>,
 }
 
 impl Procfile {
     pub(super) fn read(root: &Path) -> Option<Self> {
         let text = sources::text(root, "Procfile")?;
-        let line = |name: &str| {
-            text.lines().find_map(|line| {
-                let (found, command) = line.split_once(':')?;
-                (found.trim() == name && !command.trim().is_empty())
-                    .then(|| command.trim().to_owned())
+        let lines = || {
+            let plain = text.lines().filter(|line| !line.starts_with('#'));
+            plain.filter_map(|line| {
+                let (name, command) = line.split_once(':')?;
+                let (name, command) = (name.trim(), command.trim());
+                (!command.is_empty()).then_some((name, command))
             })
         };
+        let line = |name: &str| {
+            let mut lines = lines();
+            lines.find_map(|(found, command)| (found == name).then(|| command.to_owned()))
+        };
+        let others = lines().filter(|(name, _)| !matches!(*name, "web" | "release"));
         Some(Self {
             web: line("web"),
             release: line("release"),
+            others: others.map(|(name, _)| name.to_owned()).collect(),
         })
     }
 }
@@ -36,6 +45,19 @@ pub(super) fn fill(procfile: &Procfile, project: &mut Project) {
             project.doubts.push("From the Procfile: it must listen on the Unix socket $LONGSHORE_SOCKET instead of a port.".to_owned());
             Serve::Command(in_venv(web))
         });
+        let left = left_out(web);
+        if !left.is_empty() && matches!(project.serve, Serve::Gunicorn { .. }) {
+            project.doubts.push(format!(
+                "The Procfile also told gunicorn {}: write that into gunicorn.conf.py, which it reads by itself.",
+                left.join(" ")
+            ));
+        }
+    }
+    if !procfile.others.is_empty() {
+        project.doubts.push(format!(
+            "Of the Procfile, {} is not run: give it a unit of its own on the host.",
+            procfile.others.join(", ")
+        ));
     }
     if let Some(release) = procfile
         .release
@@ -55,12 +77,56 @@ fn serve(web: &str) -> Option<Serve> {
         "gunicorn" if rest.iter().any(|word| word.contains("uvicorn")) => {
             Some(Serve::Command(uvicorn(application?)))
         }
-        "gunicorn" => Some(Serve::Gunicorn(
-            application.or_else(|| bare(rest))?.to_owned(),
-        )),
+        "gunicorn" => Some(Serve::Gunicorn {
+            application: application.or_else(|| bare(rest))?.to_owned(),
+            workers: workers(rest).unwrap_or(WORKERS),
+        }),
         "uvicorn" => Some(Serve::Command(uvicorn(application?))),
         _ => None,
     }
+}
+
+/// `-w 4`, `--workers 4` and `--workers=4`
+fn workers(words: &[&str]) -> Option<u32> {
+    words.iter().enumerate().find_map(|(at, word)| {
+        let number = match *word {
+            "-w" | "--workers" => words.get(at + 1)?,
+            word => word.strip_prefix("--workers=")?,
+        };
+        number.parse().ok().filter(|number| *number > 0)
+    })
+}
+
+/// Options that the app file has no place for. Where it listens and how it logs is the agent's to say.
+fn left_out(web: &str) -> Vec<&str> {
+    let mut left = Vec::new();
+    let mut words = web.split_whitespace().skip(1).peekable();
+    while let Some(word) = words.next() {
+        if !word.starts_with('-') {
+            continue;
+        }
+        let name = word.split('=').next().unwrap_or(word);
+        let value = match word.contains('=') {
+            true => None,
+            // gunicorn itself takes a lone dash as a value.
+            false => words
+                .next_if(|next| (!next.starts_with('-') || *next == "-") && !is_application(next)),
+        };
+        let known = [
+            "-b",
+            "--bind",
+            "-w",
+            "--workers",
+            "--log-file",
+            "--access-logfile",
+            "--error-logfile",
+        ];
+        if !known.contains(&name) {
+            left.push(word);
+            left.extend(value);
+        }
+    }
+    left
 }
 
 /// `config.wsgi:application`
@@ -103,7 +169,12 @@ mod tests {
 
     #[test]
     fn known_servers_are_told_where_to_listen_by_the_agent() {
-        let gunicorn = |text: &str| Some(Serve::Gunicorn(text.to_owned()));
+        let gunicorn = |text: &str| {
+            Some(Serve::Gunicorn {
+                application: text.to_owned(),
+                workers: WORKERS,
+            })
+        };
         assert_eq!(
             serve("gunicorn config.wsgi --log-file -"),
             gunicorn("config.wsgi")
@@ -119,6 +190,12 @@ mod tests {
             asgi
         );
         assert_eq!(serve("node server.js"), None);
+        assert_eq!(workers(&["a:b", "--workers=4"]), Some(4));
+        assert_eq!(workers(&["-w", "5", "a:b"]), Some(5));
+        assert_eq!(
+            left_out("gunicorn -b 0.0.0.0:$PORT --timeout 120 --preload a:b --log-file -"),
+            ["--timeout", "120", "--preload"]
+        );
         assert_eq!(
             in_venv("python manage.py migrate"),
             ".venv/bin/python manage.py migrate"

@@ -27,10 +27,13 @@ impl Kind {
     }
 }
 
+/// What serves well on a small host.
+pub(super) const WORKERS: u32 = 3;
+
 /// What serves the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Serve {
-    Gunicorn(String),
+    Gunicorn { application: String, workers: u32 },
     Command(String),
 }
 

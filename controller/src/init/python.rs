@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::project::{Kind, Project, Python, Serve};
+use super::project::{Kind, Project, Python, Serve, WORKERS};
 use super::sources::{self, Source};
 
 /// Files that name an app's packages.
@@ -64,7 +64,7 @@ impl Python {
             });
         }
         let server = match serve {
-            Serve::Gunicorn(_) => Some("gunicorn"),
+            Serve::Gunicorn { .. } => Some("gunicorn"),
             Serve::Command(command) => ["uvicorn", "gunicorn"]
                 .into_iter()
                 .find(|server| command.starts_with(&format!(".venv/bin/{server} "))),
@@ -186,12 +186,15 @@ pub(super) fn flask(root: &Path, code: &[Source], project: &mut Project) {
     let app = find(code, "Flask").unwrap_or_else(|| doubtful(project, "app"));
     let folder = app.folder.map(|folder| format!("--pythonpath {folder} "));
     let call = if app.factory { "()" } else { "" };
-    project.serve = Serve::Gunicorn(format!(
-        "{}{}:{}{call}",
-        folder.unwrap_or_default(),
-        app.module,
-        app.name
-    ));
+    project.serve = Serve::Gunicorn {
+        application: format!(
+            "{}{}:{}{call}",
+            folder.unwrap_or_default(),
+            app.module,
+            app.name
+        ),
+        workers: WORKERS,
+    };
     if root.join("migrations/alembic.ini").is_file() {
         project.migrate = vec![format!(".venv/bin/flask --app {} db upgrade", app.module)];
     } else {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use russh::keys::PublicKey;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::ssh_key::Signature;
+use russh::keys::ssh_key::{HashAlg, Signature};
 use tokio::net::UnixStream;
 
 use super::KeyError;
+use crate::terminal_text::one_line;
 
 /// An agent may ask its owner to confirm or to touch a token.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -28,6 +29,23 @@ pub(super) fn keys() -> Result<Vec<PublicKey>, KeyError> {
             AgentIdentity::Certificate { .. } => None,
         })
         .collect())
+}
+
+/// The key that is meant where none was named.
+pub(super) fn only_key() -> Result<PublicKey, KeyError> {
+    let held = keys()?;
+    match held.as_slice() {
+        [] => Err(KeyError::None),
+        [key] => Ok(key.clone()),
+        _ => Err(KeyError::Several {
+            held: held.iter().map(in_words).collect(),
+        }),
+    }
+}
+
+fn in_words(key: &PublicKey) -> String {
+    let print = key.fingerprint(HashAlg::Sha256);
+    one_line(format!("{print} {}", key.comment()).trim()).into_owned()
 }
 
 /// Has the agent sign `data`.

@@ -29,8 +29,8 @@ pub enum KeyError {
     Git(#[from] GitError),
     #[error("no signing key: none was named, and ssh-agent holds none")]
     None,
-    #[error("no signing key: none was named, and ssh-agent holds {count}")]
-    Several { count: usize },
+    #[error("no signing key: none was named, and ssh-agent holds {}: {}", held.len(), held.join(", "))]
+    Several { held: Vec<String> },
     #[error(
         "LONGSHORE_SIGNING_KEY names no file that is there, and holds no key (its value is not shown)"
     )]
@@ -42,12 +42,8 @@ pub enum KeyError {
         #[source]
         source: io::Error,
     },
-    #[error("{what} is no SSH key in OpenSSH's own format")]
-    Format {
-        what: String,
-        #[source]
-        source: ssh_key::Error,
-    },
+    #[error("{what} is no SSH key in OpenSSH's own format: {why}")]
+    Format { what: String, why: WhyFormat },
     #[error(
         "{what} is of type {kind}, and releases are signed with ed25519, ecdsa or their sk- kinds"
     )]
@@ -74,6 +70,41 @@ pub enum KeyError {
         "the signature that was just made does not fit: the key's halves do not belong together"
     )]
     OwnMismatch,
+}
+
+/// What is wrong with a text that should be a key.
+#[derive(Debug)]
+pub enum WhyFormat {
+    /// A variable of a CI system often keeps a key so.
+    OneLine,
+    /// PEM, as OpenSSL writes it.
+    Pem,
+    Other(String),
+}
+
+impl WhyFormat {
+    fn of(text: &str, error: &ssh_key::Error) -> Self {
+        if !text.starts_with("-----BEGIN") {
+            return Self::Other(error.to_string());
+        }
+        match text.lines().next() {
+            Some(line) if text.trim().lines().count() == 1 && line.contains("-----END") => {
+                Self::OneLine
+            }
+            Some(line) if !line.contains("OPENSSH") => Self::Pem,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for WhyFormat {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::OneLine => out.write_str("its line breaks were lost"),
+            Self::Pem => out.write_str("it is in PEM"),
+            Self::Other(why) => out.write_str(why),
+        }
+    }
 }
 
 /// A key that can sign.
@@ -163,9 +194,9 @@ impl SigningKey {
 
     fn of_text(text: &str, file: &Path, person: &dyn AskPassphrase) -> Result<Self, KeyError> {
         let what = file.display().to_string();
-        let key = PrivateKey::from_openssh(text).map_err(|source| KeyError::Format {
+        let key = PrivateKey::from_openssh(text).map_err(|error| KeyError::Format {
             what: what.clone(),
-            source,
+            why: WhyFormat::of(text, &error),
         })?;
         check_kind(key.public_key(), &what)?;
         if !key.is_encrypted() {
@@ -184,9 +215,9 @@ impl SigningKey {
 
     fn of_public(text: &str, what: &str) -> Result<Self, KeyError> {
         let what = what.to_owned();
-        let key = PublicKey::from_openssh(text).map_err(|source| KeyError::Format {
+        let key = PublicKey::from_openssh(text).map_err(|error| KeyError::Format {
             what: what.clone(),
-            source,
+            why: WhyFormat::of(text, &error),
         })?;
         check_kind(&key, &what)?;
         let held = agent::keys()?;
@@ -200,14 +231,7 @@ impl SigningKey {
     }
 
     fn only_key_of_agent() -> Result<Self, KeyError> {
-        let mut held = agent::keys()?;
-        let count = held.len();
-        let Some(key) = held.pop() else {
-            return Err(KeyError::None);
-        };
-        if count > 1 {
-            return Err(KeyError::Several { count });
-        }
+        let key = agent::only_key()?;
         check_kind(&key, "the only key in ssh-agent")?;
         Ok(Self(Half::Public(key)))
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use russh::keys::{PrivateKey, PublicKey};
 
 use super::source::{self, Secret, Source, VARIABLE};
-use super::{KeyError, agent, check_kind, read};
+use super::{KeyError, WhyFormat, agent, check_kind, read};
 use crate::build::Repository;
 
 /// Finds the key in the order in which a build does.
@@ -26,15 +26,7 @@ pub fn public_half(repository: Option<&Repository>) -> Result<PublicKey, KeyErro
         Source::Public { text, named_by } => {
             (of_text(&text, Path::new(named_by))?, named_by.to_owned())
         }
-        Source::OnlyKeyOfAgent => {
-            let mut held = agent::keys()?;
-            let count = held.len();
-            match held.pop() {
-                Some(key) if count == 1 => (key, "the only key in ssh-agent".to_owned()),
-                Some(_) => return Err(KeyError::Several { count }),
-                None => return Err(KeyError::None),
-            }
-        }
+        Source::OnlyKeyOfAgent => (agent::only_key()?, "the only key in ssh-agent".to_owned()),
     };
     check_kind(&key, &what)?;
     Ok(key)
@@ -47,8 +39,8 @@ fn of_text(text: &str, path: &Path) -> Result<PublicKey, KeyError> {
     } else {
         PublicKey::from_openssh(text.trim())
     };
-    read.map_err(|source| KeyError::Format {
+    read.map_err(|error| KeyError::Format {
         what: path.display().to_string(),
-        source,
+        why: WhyFormat::of(text, &error),
     })
 }

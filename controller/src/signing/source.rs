@@ -42,8 +42,9 @@ pub(super) fn choose(
     repository: Option<&Repository>,
 ) -> Result<Source, KeyError> {
     if let Some(path) = key {
+        // A shell leaves `--key=~/id` as it is.
         return Ok(Source::File {
-            path: path.to_owned(),
+            path: path.to_str().map_or_else(|| path.to_owned(), at_home),
             named_by: "--key",
         });
     }
@@ -83,10 +84,7 @@ fn of_variable(value: &str) -> Result<Source, KeyError> {
             named_by: VARIABLE,
         });
     }
-    let path = match (text.strip_prefix("~/"), std::env::home_dir()) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => PathBuf::from(text),
-    };
+    let path = at_home(&text);
     if !path.exists() {
         return Err(KeyError::Variable);
     }
@@ -94,6 +92,13 @@ fn of_variable(value: &str) -> Result<Source, KeyError> {
         path,
         named_by: VARIABLE,
     })
+}
+
+fn at_home(text: &str) -> PathBuf {
+    match (text.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(text),
+    }
 }
 
 /// CI systems add carriage returns to a secret, or take its last newline.

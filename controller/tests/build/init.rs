@@ -187,10 +187,11 @@ fn lists_in_a_folder_and_none_at_all() {
 
 #[test]
 fn a_procfile_says_what_serves_and_a_front_end_is_built() {
-    let (_, file) = initialized(&[
+    let (app, file) = initialized(&[
         (
             "Procfile",
-            "release: python manage.py migrate\nweb: gunicorn shop.wsgi --bind 0.0.0.0:$PORT\n",
+            "release: python manage.py migrate\nworker: celery -A shop worker\n\
+             web: gunicorn shop.wsgi --bind 0.0.0.0:$PORT --workers 5 --timeout 120\n",
         ),
         ("requirements.txt", "bottle\n"),
         (
@@ -200,6 +201,11 @@ fn a_procfile_says_what_serves_and_a_front_end_is_built() {
         ("package-lock.json", "{}"),
     ]);
     assert_eq!(gunicorn(&file), "shop.wsgi");
+    assert_eq!(file.web.workers, 5);
+    // What has no place in the app file is not lost in silence.
+    let text = text(&app, "longshore.toml");
+    assert!(text.contains("told gunicorn --timeout 120:"), "{text}");
+    assert!(text.contains("worker is not run"), "{text}");
     assert_eq!(
         steps(&file.migrate.run),
         [".venv/bin/python manage.py migrate"]
@@ -257,7 +263,12 @@ fn what_it_says_comes_next_leads_to_a_release() {
         .find_map(|line| line.strip_prefix("  - git add "))
         .unwrap();
     let (files, _) = line.split_once(" &&").unwrap();
-    assert_eq!(files, "longshore.toml inventory.toml .gitignore");
+    assert_eq!(
+        files,
+        "longshore.toml inventory.toml .gitignore allowed_signers"
+    );
+    // As an earlier step has it.
+    app.write("allowed_signers", "# nobody yet\n");
     let mut add = vec!["add"];
     add.extend(files.split(' '));
     app.git(&add);

@@ -101,7 +101,9 @@ pub enum VerifyError {
         fingerprint: String,
         trusted: String,
     },
-    #[error("the key {fingerprint} may not sign for {wanted} (those who may: {trusted})")]
+    #[error(
+        "the key {fingerprint} is listed, but its namespaces leave out {wanted}: it may not sign for {wanted} (those who may: {trusted})"
+    )]
     OtherNamespaces {
         fingerprint: String,
         wanted: &'static str,
