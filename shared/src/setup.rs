@@ -47,8 +47,14 @@ pub enum FromSetup {
     Waiting(String),
     /// Call anew and run `longshore-agent setup --confirm TOKEN`.
     Confirm { token: String },
-    /// All was done; so many changes were made.
-    Done { changes: usize, notes: Vec<String> },
+    /// A change that nothing else needs could not be made; the others go on.
+    Missed(SetupFailure),
+    /// All else was done; so many changes were made.
+    Done {
+        changes: usize,
+        notes: Vec<String>,
+        lacks: Vec<String>,
+    },
     /// Nothing more is done.
     Failed(SetupFailure),
 }
@@ -63,6 +69,8 @@ pub struct Plan {
     pub changes: Vec<String>,
     /// What was left as it is, and why.
     pub notes: Vec<String>,
+    /// What is not as the inventory wants it, and not for this run to change.
+    pub lacks: Vec<String>,
     /// What has to be mended by a person first. Where there is one, nothing is changed.
     pub problems: Vec<SetupFailure>,
 }
@@ -93,11 +101,14 @@ pub struct Desired {
     pub system: DesiredSystem,
     pub sshd: Option<DesiredSshd>,
     pub firewall: Option<DesiredFirewall>,
-    pub acme: DesiredAcme,
+    /// Nothing where no certificate is to be fetched in this run.
+    pub acme: Option<DesiredAcme>,
     /// Of the agent that the controller brought along.
     pub agent: Sha256Digest,
     /// Whether a person who is not root could log in from there and become root.
     pub sudo_login: bool,
+    /// The public key that opened this very connection, where it was one.
+    pub login_key: Option<String>,
 }
 
 /// Where people reach an app.

@@ -41,7 +41,7 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) {
                 if let Some(sign) = certificate.sign().or(key.sign()) {
                     let what = format!("{sign} certificate of {name} ({certificate_at})");
                     let name = name.clone();
-                    planned.change(what, move |_| {
+                    planned.change_apart(what, move |_| {
                         belong_together(&name, &certificate, &key)?;
                         key.write()
                             .and_then(|()| certificate.write())
@@ -50,8 +50,9 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) {
                 }
             }
             (Some(domain), Some(DesiredTls::Acme)) if !is_there(domain) => {
-                let (domain, acme) = (domain.clone(), desired.acme.clone());
-                planned.change(
+                let Some(acme) = &desired.acme else { continue };
+                let (domain, acme) = (domain.clone(), acme.clone());
+                planned.change_apart(
                     format!("+ certificate for {domain}, by ACME"),
                     move |talk| fetch(&domain, &acme, talk),
                 );
@@ -157,7 +158,7 @@ fn fetch(domain: &str, acme: &DesiredAcme, talk: &mut Talk) -> Result<(), SetupF
             details.join(" | ")
         ),
         next: format!(
-            "let {domain} point at this host and port 80 be open, then bootstrap again; everything else of the host is set up, and the site is served over plain HTTP until then"
+            "let {domain} point at this host and port 80 be open, then bootstrap again; the site is served over plain HTTP until then"
         ),
     })
 }

@@ -41,7 +41,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
         listening().difference(&open).cloned().collect()
     };
     if !closed.is_empty() && !wanted.close_used {
-        planned.note(format!(
+        planned.lack(format!(
             "the firewall is left off: it would close {}, where something listens. Name them in [setup.firewall] open, or bootstrap with --close-ports",
             closed.join(", ")
         ));

@@ -76,7 +76,7 @@ impl Guard {
         }
         let token = self.token.clone();
         talk.say(&FromSetup::Confirm { token });
-        let heard = talk.hear();
+        let heard = talk.hear(Duration::from_secs(CONFIRM_SECONDS));
         let confirmed =
             fs_err::read_to_string(SETUP_CONFIRMED).is_ok_and(|seen| seen == self.token);
         if confirmed {

@@ -124,7 +124,7 @@ pub(super) mod tests {
 
     use longshore_shared::digest::Sha256Digest;
     use longshore_shared::name::{AppName, EnvironmentName, HostName};
-    use longshore_shared::setup::{DesiredAcme, DesiredApp, DesiredSystem};
+    use longshore_shared::setup::{DesiredApp, DesiredSystem};
 
     use super::*;
     use crate::host::Host;
@@ -159,12 +159,10 @@ pub(super) mod tests {
             },
             sshd: None,
             firewall: None,
-            acme: DesiredAcme {
-                email: None,
-                server: None,
-            },
+            acme: None,
             agent: Sha256Digest::of(b""),
             sudo_login: false,
+            login_key: None,
         }
     }
 

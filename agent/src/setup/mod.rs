@@ -26,6 +26,9 @@ mod system;
 mod talk;
 mod units;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use longshore_shared::setup::{Desired, FromSetup, SetupFailure, ToSetup};
 
 use facts::Facts;
@@ -36,6 +39,8 @@ pub(crate) use guard::{confirm, take_back};
 
 /// One thing may become possible by another: a unit by its package. Nothing takes more rounds.
 const MOST_ROUNDS: usize = 4;
+/// The controller sends what it wants at once, and knows at once what to do about a plan.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The whole conversation. Whether the host is as it should be.
 pub(crate) fn setup() -> bool {
@@ -52,7 +57,7 @@ pub(crate) fn setup() -> bool {
 }
 
 fn converse(talk: &mut Talk) -> Result<(), SetupFailure> {
-    let ToSetup::Desired(desired) = talk.hear()? else {
+    let ToSetup::Desired(desired) = talk.hear(PATIENCE)? else {
         return Err(talk::out_of_turn());
     };
     let _alone = guard::only_one_setup()?;
@@ -63,25 +68,43 @@ fn converse(talk: &mut Talk) -> Result<(), SetupFailure> {
         return Ok(());
     }
     // Whoever wanted the plan alone says nothing more.
-    let Ok(ToSetup::Go) = talk.hear() else {
+    let Ok(ToSetup::Go) = talk.hear(PATIENCE) else {
         return Ok(());
     };
     let mut made = 0;
+    // What could not be done is not tried again in the same run.
+    let mut missed = BTreeSet::new();
     for _ in 0..MOST_ROUNDS {
+        planned
+            .changes
+            .retain(|change| !missed.contains(&change.what));
         if planned.changes.is_empty() {
             talk.say(&FromSetup::Done {
                 changes: made,
                 notes: planned.notes,
+                lacks: planned.lacks,
             });
             return Ok(());
         }
         for change in std::mem::take(&mut planned.changes) {
-            talk.say(&FromSetup::Begin(change.what));
+            talk.say(&FromSetup::Begin(change.what.clone()));
             talk.still_heard()?;
-            (change.act)(talk)?;
-            made += 1;
+            match (change.act)(talk) {
+                Ok(()) => made += 1,
+                Err(failure) if change.apart => {
+                    talk.say(&FromSetup::Missed(SetupFailure {
+                        what: format!("{}: {}", change.what, failure.what),
+                        next: failure.next,
+                    }));
+                    missed.insert(change.what);
+                }
+                Err(failure) => return Err(failure),
+            }
         }
-        pending::load_all()?;
+        for failure in pending::load_all() {
+            talk.say(&FromSetup::Missed(failure));
+        }
+        missed.extend(pending::words());
         planned = plan_all(&desired, &Facts::gather()?)?;
         if let Some(problem) = planned.problems.pop() {
             return Err(problem);

@@ -58,11 +58,16 @@ impl Load {
 
 /// Plans what an earlier run left.
 pub(super) fn plan(planned: &mut Planned) {
-    let left: Vec<&str> = noted().into_iter().map(Load::word).collect();
-    if !left.is_empty() {
-        let what = format!("~ load what an earlier run changed: {}", left.join(", "));
-        planned.change(what, |_| load_all());
+    if let Some(what) = words() {
+        // All of them are loaded after any change.
+        planned.change_apart(what, |_| Ok(()));
     }
+}
+
+/// What is still to be loaded, as a change.
+pub(super) fn words() -> Option<String> {
+    let left: Vec<&str> = noted().into_iter().map(Load::word).collect();
+    (!left.is_empty()).then(|| format!("~ load what an earlier run changed: {}", left.join(", ")))
 }
 
 /// To be called before what needs it is written.
@@ -86,9 +91,16 @@ pub(super) fn load(load: Load) -> Result<(), SetupFailure> {
     Ok(())
 }
 
-/// Does all of them.
-pub(super) fn load_all() -> Result<(), SetupFailure> {
-    noted().into_iter().try_for_each(load)
+/// Does all of them. One that fails, for whatever reason, keeps none of the others.
+pub(super) fn load_all() -> Vec<SetupFailure> {
+    let failures = noted().into_iter().filter_map(|one| {
+        let failure = load(one).err()?;
+        Some(SetupFailure {
+            what: format!("loading {}: {}", one.word(), failure.what),
+            next: failure.next,
+        })
+    });
+    failures.collect()
 }
 
 fn run(load: Load) -> Result<(), SetupFailure> {

@@ -14,6 +14,8 @@ type Act = Box<dyn FnOnce(&mut Talk) -> Result<(), SetupFailure>>;
 pub(super) struct Change {
     pub(super) what: String,
     pub(super) act: Act,
+    /// Nothing else needs it: the rest of the host is set up whether or not it succeeds.
+    pub(super) apart: bool,
 }
 
 impl fmt::Debug for Change {
@@ -27,6 +29,8 @@ impl fmt::Debug for Change {
 pub(super) struct Planned {
     pub(super) changes: Vec<Change>,
     pub(super) notes: Vec<String>,
+    /// What is not as the inventory wants it, and not for this run to change.
+    pub(super) lacks: Vec<String>,
     pub(super) problems: Vec<SetupFailure>,
 }
 
@@ -39,7 +43,26 @@ impl Planned {
         self.changes.push(Change {
             what: what.into(),
             act: Box::new(act),
+            apart: false,
         });
+    }
+
+    /// The same for what nothing else needs: one person's home, a certificate, swap.
+    pub(super) fn change_apart(
+        &mut self,
+        what: impl Into<String>,
+        act: impl FnOnce(&mut Talk) -> Result<(), SetupFailure> + 'static,
+    ) {
+        self.changes.push(Change {
+            what: what.into(),
+            act: Box::new(act),
+            apart: true,
+        });
+    }
+
+    /// A difference that only people can end: told in every run, and counted by `--check`.
+    pub(super) fn lack(&mut self, lack: impl Into<String>) {
+        self.lacks.push(lack.into());
     }
 
     pub(super) fn note(&mut self, note: impl Into<String>) {
@@ -58,6 +81,7 @@ impl Planned {
             host,
             changes: self.changes.iter().map(|one| one.what.clone()).collect(),
             notes: self.notes.clone(),
+            lacks: self.lacks.clone(),
             problems: self.problems.clone(),
         }
     }

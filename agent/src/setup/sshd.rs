@@ -28,7 +28,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     let off_now = facts.sshd_says("permitrootlogin") == Some("no");
     let root_off = !wanted.root_login && (proven || off_now);
     if !wanted.root_login && !root_off {
-        planned.note(
+        planned.lack(
             "root may still log in: it is turned off once somebody in sudo has logged in and become root",
         );
     }

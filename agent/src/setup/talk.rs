@@ -1,12 +1,16 @@
 //! The lines between the controller and `setup`.
 
-use std::io::{self, BufRead, BufReader, Read as _, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use longshore_shared::setup::{FromSetup, LONGEST_LINE, SetupFailure, ToSetup};
 
 /// Both ends of the conversation.
 pub(crate) struct Talk {
-    input: Box<dyn BufRead>,
+    /// Read in a thread of its own, so that a line that went dead without a word is waited for no
+    /// longer than was said.
+    input: Receiver<io::Result<Vec<u8>>>,
     output: Box<dyn Write>,
     /// Nobody listens any more: what was begun is still brought to its end.
     left: bool,
@@ -22,8 +26,22 @@ impl std::fmt::Debug for Talk {
 
 impl Talk {
     pub(super) fn on_standard_streams() -> Self {
+        let (sender, input) = sync_channel(1);
+        std::thread::spawn(move || {
+            let mut stdin = BufReader::new(io::stdin());
+            loop {
+                let mut line = Vec::new();
+                let read = (&mut stdin)
+                    .take(LONGEST_LINE as u64)
+                    .read_until(b'\n', &mut line);
+                let ends = !matches!(read, Ok(1..));
+                if sender.send(read.map(|_| line)).is_err() || ends {
+                    return;
+                }
+            }
+        });
         Self {
-            input: Box::new(BufReader::new(io::stdin())),
+            input,
             output: Box::new(io::stdout()),
             left: false,
         }
@@ -59,15 +77,13 @@ impl Talk {
     }
 
     /// The next message; there is none when the connection was lost.
-    pub(super) fn hear(&mut self) -> Result<ToSetup, SetupFailure> {
-        let mut line = Vec::new();
-        let read = (&mut self.input)
-            .take(LONGEST_LINE as u64)
-            .read_until(b'\n', &mut line);
-        match read {
-            Ok(0) => Err(lost("nothing more came")),
-            Ok(_) => serde_json::from_slice(&line).map_err(|error| lost(&error.to_string())),
-            Err(error) => Err(lost(&error.to_string())),
+    pub(super) fn hear(&mut self, patience: Duration) -> Result<ToSetup, SetupFailure> {
+        match self.input.recv_timeout(patience) {
+            Ok(Ok(line)) if line.is_empty() => Err(lost("nothing more came")),
+            Ok(Ok(line)) => serde_json::from_slice(&line).map_err(|error| lost(&error.to_string())),
+            Ok(Err(error)) => Err(lost(&error.to_string())),
+            Err(RecvTimeoutError::Timeout) => Err(lost("it was silent for too long")),
+            Err(RecvTimeoutError::Disconnected) => Err(lost("nothing more came")),
         }
     }
 }

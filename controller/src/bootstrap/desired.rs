@@ -59,8 +59,9 @@ pub(crate) fn desired(
                 ..firewall
             }),
         agent: Sha256Digest::of(b""),
-        acme: setup.acme.clone(),
+        acme: Some(setup.acme.clone()),
         sudo_login: false,
+        login_key: None,
     })
 }
 

@@ -32,6 +32,8 @@ pub(crate) async fn bootstrap(job: Job, wanted: Wanted) -> Ended {
         made: 0,
         changes: Vec::new(),
         notes: Vec::new(),
+        lacks: Vec::new(),
+        missed: Vec::new(),
         host_key: None,
         failure: None,
         seconds: 0.0,
@@ -61,11 +63,32 @@ async fn whole(job: &Job, wanted: &Wanted, ended: &mut Ended) -> Result<(), Stop
     if job.mode == Mode::Change && shuts_root_out && !desired.sudo_login {
         desired.sudo_login = closed(contact::own_sudo(job, host, &contact).await).await;
         if desired.sudo_login {
+            // An authority that refused just now is not asked again at once.
+            desired.acme = desired.acme.filter(|_| ended.missed.is_empty());
+            let missed = std::mem::take(&mut ended.missed);
             run(job, wanted, &contact, &mut desired, ended).await?;
+            ended.missed.splice(0..0, missed);
         }
     }
     contact.session.close().await;
-    Ok(())
+    match refused_in_part(&ended.missed) {
+        Some(stopped) => Err(stopped),
+        None => Ok(()),
+    }
+}
+
+/// What could not be done although all else was.
+fn refused_in_part(missed: &[SetupFailure]) -> Option<Stopped> {
+    let (first, others) = missed.split_first()?;
+    Some(Stopped {
+        outcome: Outcome::Failed,
+        failure: Box::new(HostFailure {
+            what: format!("{}. Everything else of the host is set up", first.what),
+            causes: others.iter().map(|other| other.what.clone()).collect(),
+            hints: missed.iter().map(|one| one.next.clone()).collect(),
+            ..HostFailure::default()
+        }),
+    })
 }
 
 /// Whether there was one.
@@ -115,22 +138,22 @@ async fn run(
     job.tell.plan(&wanted.host.name, &plan);
     ended.changes.extend(plan.changes.iter().cloned());
     ended.notes = plan.notes;
+    ended.lacks = plan.lacks;
     if !plan.problems.is_empty() {
         conversation.end().await;
         return Err(refused(&plan.problems));
     }
     if job.mode == Mode::Plan {
         conversation.end().await;
-        if !ended.changes.is_empty() {
+        if !ended.changes.is_empty() || !ended.lacks.is_empty() {
             ended.outcome = Outcome::Differs;
         }
         return Ok(());
     }
     conversation.say(&ToSetup::Go).await?;
-    let (made, notes) = following.follow(&mut conversation).await?;
+    let followed = following.follow(&mut conversation, ended).await;
     conversation.end().await;
-    ended.made += made;
-    ended.notes = notes;
+    followed?;
     if ended.made > 0 {
         ended.outcome = Outcome::Changed;
     }
@@ -177,7 +200,8 @@ impl Following<'_> {
     async fn follow(
         &mut self,
         conversation: &mut Conversation,
-    ) -> Result<(usize, Vec<String>), Stopped> {
+        ended: &mut Ended,
+    ) -> Result<(), Stopped> {
         loop {
             match self.next(conversation).await? {
                 FromSetup::Begin(what) => {
@@ -201,7 +225,20 @@ impl Following<'_> {
                     let confirmed = self.confirm(&token).await;
                     conversation.say(&ToSetup::Confirmed(confirmed)).await?;
                 }
-                FromSetup::Done { changes, notes } => return Ok((changes, notes)),
+                FromSetup::Missed(failure) => {
+                    let line = format!("left undone: {}", failure.what);
+                    self.job.tell.say(&self.wanted.host.name, &line);
+                    ended.missed.push(failure);
+                }
+                FromSetup::Done {
+                    changes,
+                    notes,
+                    lacks,
+                } => {
+                    ended.made += changes;
+                    (ended.notes, ended.lacks) = (notes, lacks);
+                    return Ok(());
+                }
                 FromSetup::Failed(failure) => return Err(self.failed(failure)),
                 FromSetup::Plan(_) => return Err(out_of_turn()),
             }

@@ -1,6 +1,7 @@
 //! What became of one host.
 
 use longshore_shared::name::HostName;
+use longshore_shared::setup::SetupFailure;
 
 use crate::rollout::HostFailure;
 
@@ -39,6 +40,10 @@ pub(crate) struct Ended {
     /// What was planned.
     pub(crate) changes: Vec<String>,
     pub(crate) notes: Vec<String>,
+    /// What is not as the inventory wants it, and not for bootstrap to change.
+    pub(crate) lacks: Vec<String>,
+    /// What could not be done although all else was.
+    pub(crate) missed: Vec<SetupFailure>,
     /// The key to pin, where none was pinned.
     pub(crate) host_key: Option<String>,
     pub(crate) failure: Option<HostFailure>,

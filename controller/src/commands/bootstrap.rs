@@ -236,7 +236,7 @@ fn exit(ended: &[Ended], args: &BootstrapArgs) -> Exit {
 
 fn tell_end(ended: &[Ended], context: &Context) {
     for one in ended {
-        for note in &one.notes {
+        for note in one.notes.iter().chain(&one.lacks) {
             context
                 .ui
                 .answer(&one_line(&format!("{}: note: {note}", one.host)));
