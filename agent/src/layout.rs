@@ -26,6 +26,9 @@ pub(crate) const SETUP_CONFIRMED: &str = "/var/lib/longshore/setup/confirmed";
 /// What the kernel said of the firewall when it was loaded.
 pub(crate) const SETUP_FIREWALL: &str = "/var/lib/longshore/setup/firewall.loaded";
 pub(crate) const SETUP_LOCK: &str = "/run/longshore-setup.lock";
+pub(crate) const SETUP_GUARD_LOCK: &str = "/run/longshore-guard.lock";
+/// The agent that was left, and its unit, until the new one has answered.
+pub(crate) const SETUP_AGENT_BEFORE: &str = "/var/lib/longshore/setup/agent-before.json";
 /// The agent's own program: one folder for each build, and the link that is run.
 pub(crate) const AGENTS: &str = "/usr/local/lib/longshore";
 pub(crate) const AGENT_LINK: &str = "/usr/local/bin/longshore-agent";

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::setup::{Desired, SetupFailure};
+use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
 use super::files::{self, Wanted};
 use super::pending::{self, Load};
 use super::plan::{Planned, failed};
 use crate::command;
-use crate::layout::{AGENT_LINK, AGENTS, OWN_UNITS};
+use crate::layout::{AGENT_LINK, AGENTS, OWN_UNITS, SETUP_AGENT_BEFORE};
 use crate::links;
 use crate::local;
 use crate::server::agent_version;
+use crate::system_file;
 use crate::trash;
 
 const SERVE: (&str, &str) = (
@@ -85,7 +87,10 @@ pub(super) fn plan(
             Some(before) => format!("~ agent {} -> {}", version_of(before), version_of(&wanted)),
             None => format!("+ agent {}", version_of(&wanted)),
         };
-        planned.change(words, move |_| install(&wanted, present.as_deref(), &unit));
+        planned.change(words, move |_| install(&wanted, present, &unit));
+    } else if let Some(before) = Before::noted() {
+        let words = format!("~ agent {} answers", version_of(&wanted));
+        planned.change(words, move |_| prove(&wanted, Some(before), &unit));
     } else if !running.active {
         planned.change("~ agent runs", |_| restart());
     }
@@ -124,30 +129,80 @@ fn version_of(program: &Path) -> String {
 }
 
 /// An agent that does not come up and answer makes way for the one before it. Apps are not touched.
-fn install(wanted: &Path, before: Option<&Path>, unit: &Wanted) -> Result<(), SetupFailure> {
-    let link = Path::new(AGENT_LINK);
-    let unit_before = fs_err::read(&unit.path).ok();
+fn install(wanted: &Path, present: Option<PathBuf>, unit: &Wanted) -> Result<(), SetupFailure> {
     copy(wanted).map_err(failed)?;
+    // After a stop in the middle what is there now may be the one that does not answer.
+    let before = Before::noted().or_else(|| {
+        Some(Before {
+            agent: present?,
+            unit: fs_err::read(&unit.path).ok()?,
+        })
+    });
+    if let Some(before) = &before {
+        before.note().map_err(failed)?;
+    }
     pending::note(Load::Agent).map_err(failed)?;
     unit.write().map_err(failed)?;
-    links::replace(link, wanted).map_err(failed)?;
+    links::replace(Path::new(AGENT_LINK), wanted).map_err(failed)?;
+    prove(wanted, before, unit)
+}
+
+/// Keeps the agent that is linked if it answers.
+fn prove(wanted: &Path, before: Option<Before>, unit: &Wanted) -> Result<(), SetupFailure> {
     let Err(mut failure) = restart() else {
-        return clear_old(wanted, before).map_err(failed);
+        let agent = before.as_ref().map(|before| before.agent.as_path());
+        return clear_old(wanted, agent)
+            .and_then(|()| Before::forget())
+            .map_err(failed);
     };
-    if let (Some(before), Some(content)) = (before, unit_before) {
+    if let Some(before) = before {
+        let back = before
+            .put_back(unit)
+            .and_then(|()| Before::forget().map_err(failed));
+        failure.what.push_str(&match back {
+            Ok(()) => "; the agent before it was put back and answers".to_owned(),
+            Err(worse) => format!("; nor could the one before it be put back: {}", worse.what),
+        });
+    }
+    Err(failure)
+}
+
+/// The agent that was left, and its unit: on disk until the new one has answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    agent: PathBuf,
+    unit: Vec<u8>,
+}
+
+impl Before {
+    fn noted() -> Option<Self> {
+        let text = fs_err::read(SETUP_AGENT_BEFORE).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    fn note(&self) -> io::Result<()> {
+        let text = serde_json::to_vec(self).map_err(io::Error::other)?;
+        system_file::put(Path::new(SETUP_AGENT_BEFORE), text).map(drop)
+    }
+
+    fn forget() -> io::Result<()> {
+        match fs_err::remove_file(SETUP_AGENT_BEFORE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn put_back(&self, unit: &Wanted) -> Result<(), SetupFailure> {
         let old_unit = Wanted {
-            content,
+            content: self.unit.clone(),
             ..unit.clone()
         };
         pending::note(Load::Agent).map_err(failed)?;
         old_unit.write().map_err(failed)?;
-        links::replace(link, before).map_err(failed)?;
-        restart()?;
-        failure
-            .what
-            .push_str("; the agent before it was put back and answers");
+        links::replace(Path::new(AGENT_LINK), &self.agent).map_err(failed)?;
+        restart()
     }
-    Err(failure)
 }
 
 fn restart() -> Result<(), SetupFailure> {

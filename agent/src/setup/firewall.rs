@@ -52,7 +52,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
         format!("~ firewall: only {} from outside", ports.join(", ")),
         move |talk| {
             let back = if loaded { "restart" } else { "stop" };
-            let guard = Guard::over(&[FILE], &[&["systemctl", "--no-block", back, UNIT]]);
+            let guard = Guard::over(&[FILE], &[&["systemctl", "--no-block", back, UNIT]])?;
             guard.change(talk, || turn_on(&file))
         },
     );

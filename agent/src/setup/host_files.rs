@@ -6,6 +6,7 @@ use longshore_shared::trust_file::{TrustFile, TrustRules};
 use super::certificates;
 use super::files::{self, Wanted};
 use super::plan::{Planned, failed};
+use crate::host::Host;
 use crate::layout::{APPS, CONFIG, ETC, SETTINGS, STATE, TRUST};
 use crate::trust;
 
@@ -18,9 +19,18 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), Setup
     ] {
         files::plan_folder(planned, path, mode);
     }
+    let text = host_toml(desired);
+    // What the agent could not read would stop every app of the host.
+    if let Err(error) = toml::from_str::<Host>(&text) {
+        planned.problem(
+            format!("{CONFIG} would not be understood: {}", error.message()),
+            "correct in the inventory what that names",
+        );
+        return Ok(());
+    }
     files::plan(
         planned,
-        Wanted::text(CONFIG, host_toml(desired), None),
+        Wanted::text(CONFIG, text, None),
         "who the host is, and what may live on it",
     );
     let installed = trust::installed().map_err(failed)?;
@@ -56,7 +66,7 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), Setup
                 .as_ref()
                 .is_some_and(|wanted| *wanted != installed.rules)
             {
-                planned.note(format!(
+                planned.lack(format!(
                     "the signers are not those of the inventory: longshore signers push {}",
                     desired.environment
                 ));

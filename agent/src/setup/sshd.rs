@@ -1,9 +1,14 @@
 //! sshd: nobody comes in with a password; root not at all, once somebody else can become root.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
 use longshore_shared::setup::{Desired, DesiredSshd, SetupFailure};
 
 use super::facts::Facts;
-use super::files::{self, Wanted};
+use super::files::Wanted;
 use super::guard::Guard;
 use super::plan::{Planned, failed};
 use crate::command;
@@ -19,9 +24,20 @@ const RELOAD_SOON: [&str; 4] = [
     "ssh.service",
 ];
 
+/// An sshd that does not begin anew by then is found out by the connection that has to confirm.
+const UNTIL_IT_LISTENS: Duration = Duration::from_secs(5);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
 pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     let Some(wanted) = &desired.sshd else {
-        files::plan_gone(planned, FILE, None, "rules for sshd");
+        if fs_err::symlink_metadata(FILE).is_ok() {
+            planned.change(format!("- rules for sshd ({FILE})"), |talk| {
+                Guard::over(&[FILE], &[&RELOAD_SOON])?.change(talk, || {
+                    fs_err::remove_file(FILE).map_err(failed)?;
+                    reload()
+                })
+            });
+        }
         return;
     };
     let proven = desired.sudo_login || facts.logged_in_as.is_some();
@@ -33,18 +49,14 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
         );
     }
     let file = Wanted::text(FILE, text(wanted, root_off), None);
-    let effective = |setting: &str, value: &str| facts.sshd_says(setting) == Some(value);
-    let fits = file.sign().is_none()
-        && effective("passwordauthentication", "no")
-        && effective("kbdinteractiveauthentication", "no")
-        && root_fits(facts.sshd_says("permitrootlogin"), root_off);
+    let fits = file.sign().is_none() && follows(|setting| facts.sshd_says(setting), root_off);
     if !fits {
         let root = if root_off { ", not as root" } else { "" };
         let sign = file.sign().unwrap_or('~');
         planned.change(
             format!("{sign} sshd: with keys only{root} ({FILE})"),
             move |talk| {
-                let guard = Guard::over(&[FILE], &[&RELOAD_SOON]);
+                let guard = Guard::over(&[FILE], &[&RELOAD_SOON])?;
                 guard.change(talk, || apply(&file, root_off))
             },
         );
@@ -52,6 +64,12 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
 }
 
 /// Whether what sshd says of itself is what was wanted: another file may have come first.
+fn follows<'a>(says: impl Fn(&str) -> Option<&'a str>, root_off: bool) -> bool {
+    says("passwordauthentication") == Some("no")
+        && says("kbdinteractiveauthentication") == Some("no")
+        && root_fits(says("permitrootlogin"), root_off)
+}
+
 fn root_fits(said: Option<&str>, root_off: bool) -> bool {
     match said {
         Some("no") => true,
@@ -87,16 +105,50 @@ fn apply(file: &Wanted, root_off: bool) -> Result<(), SetupFailure> {
         said.lines()
             .find_map(|line| line.strip_prefix(setting)?.strip_prefix(' '))
     };
-    let keys_only = says("passwordauthentication") == Some("no");
-    if !keys_only || !root_fits(says("permitrootlogin"), root_off) {
+    if !follows(says, root_off) {
         return Err(SetupFailure {
             what: "another file of /etc/ssh comes first, and lets people in otherwise".to_owned(),
-            next: "take PasswordAuthentication and PermitRootLogin out of the files in /etc/ssh/sshd_config.d; the rules of before were put back"
+            next: "take PasswordAuthentication, KbdInteractiveAuthentication and PermitRootLogin out of the files in /etc/ssh/sshd_config.d; the rules of before were put back"
                 .to_owned(),
         });
     }
+    reload()
+}
+
+/// Reloads sshd and waits until it has begun anew: systemd only sends the signal, and a connection
+/// that the old rules let in would prove nothing.
+fn reload() -> Result<(), SetupFailure> {
+    let before = listening();
     let [program, words @ ..] = RELOAD;
-    command::run(program, &words).map(drop).map_err(failed)
+    command::run(program, &words).map_err(failed)?;
+    let deadline = Instant::now() + UNTIL_IT_LISTENS;
+    // Where systemd listens for sshd, every connection reads the rules anew.
+    while !before.is_empty() && Instant::now() < deadline {
+        let now = listening();
+        if now != before && now.len() >= before.len() {
+            break;
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    Ok(())
+}
+
+/// The sockets that sshd itself has open, by the kernel's names: those that it listens on are others
+/// after it has begun anew.
+fn listening() -> BTreeSet<PathBuf> {
+    let words = ["show", "--property=MainPID", "--value", "ssh.service"];
+    let Ok(pid) = command::run("systemctl", &words) else {
+        return BTreeSet::new();
+    };
+    let open = fs_err::read_dir(format!("/proc/{}/fd", pid.trim()));
+    let links = open.into_iter().flatten().flatten();
+    let links = links.filter_map(|entry| fs_err::read_link(entry.path()).ok());
+    links
+        .filter(|link| {
+            link.to_str()
+                .is_some_and(|name| name.starts_with("socket:"))
+        })
+        .collect()
 }
 
 #[cfg(test)]
