@@ -62,7 +62,7 @@ impl<'a> Fleet<'a> {
              [people.ops1]\nkeys = [\"{}\"]\ngroups = [\"sudo\", \"dev\", \"longshore\"]\n{}\n\
              [environments.{ENVIRONMENT}]\n{}\n",
             self.setup,
-            self.lease.operator_key().trim(),
+            self.lease.operator_key().public.trim(),
             self.people,
             self.environment,
         );

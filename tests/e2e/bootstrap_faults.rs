@@ -1,15 +1,18 @@
 //! Bootstrap when things are not as they should be: one clear message, and the host stays usable.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore_lab::base::Suite;
 use longshore_lab::host::Host;
 use longshore_lab::provision::{Bare, Login};
 
 use crate::answers::{ended, kinds};
-use crate::bare::{Fleet, nothing_to_do, run};
+use crate::bare::{Fleet, changes, nothing_to_do, planned, run};
+use crate::drift::gets_in;
+use crate::patience::until;
 use crate::stage::{ENVIRONMENT, Lease, lease_bare};
 use crate::told::{Story, Told};
 
@@ -145,23 +148,27 @@ systemd-run --quiet --unit=other-apt perl /root/other-apt; sleep 0.5; systemctl 
 }
 
 /// Where on its way a bare host is stopped: five moments on each of four hosts.
-const KILLS: u64 = 5;
+const KILLS: usize = 5;
+const MOMENTS: usize = 20;
 
 fn killed_at_twenty_moments() -> Told {
     let lease = lease_bare(4, ROOT)?;
     let mut fleet = Fleet::new(&lease);
-    // Each host has a run of its own.
     fleet.setup = "clock_sync = true\n".to_owned();
     fleet.write()?;
+    let plan = fleet.bootstrap(&["--plan", "--on", &lease.hosts[0].name])?;
+    let steps = planned(&plan).lines().count();
+    assert!(steps > 10, "{}", plan.all());
     thread::scope(|scope| {
-        let runs: Vec<_> = lease
-            .hosts
-            .iter()
-            .enumerate()
+        let (lease, fleet) = (&lease, &fleet);
+        // Each host has runs of its own.
+        let hosts = lease.hosts.iter().enumerate();
+        let runs: Vec<_> = hosts
             .map(|(at, host)| {
-                let (lease, fleet) = (&lease, &fleet);
                 scope.spawn(move || {
-                    kill_often(lease, fleet, host, at as u64).map_err(|e| e.to_string())
+                    (0..KILLS)
+                        .try_for_each(|round| kill_at(lease, fleet, host, round * 4 + at, steps))
+                        .map_err(|error| error.to_string())
                 })
             })
             .collect();
@@ -169,47 +176,63 @@ fn killed_at_twenty_moments() -> Told {
             run.join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
-        Ok::<(), Box<dyn std::error::Error>>(())
-    })?;
-    let answer = fleet.bootstrap(&[])?;
-    ended(&answer, 0);
-    nothing_to_do(&fleet.bootstrap(&[])?);
-    for host in &lease.hosts {
-        run(host, &["longshore-agent", "nginx", "ssh"])?;
-        host.sh("test -z \"$(dpkg --audit)\" && sudo -u ops1 sudo -n true")?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn kill_often(lease: &Lease, fleet: &Fleet<'_>, host: &Host, seed: u64) -> Told {
-    // Spread over a whole run, differently on each host; the same in every run of the story.
-    let mut state = 0x9e37_79b9_7f4a_7c15 ^ seed;
-    let mut killed = 0;
-    while killed < KILLS {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let after = Duration::from_millis(300 + (state >> 33) % 9_000);
-        let mut command = fleet.command(&["--on", &host.name])?;
-        let mut run = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let until = Instant::now() + after;
-        while Instant::now() < until && run.try_wait()?.is_none() {
-            thread::sleep(Duration::from_millis(20));
-        }
-        if run.try_wait()?.is_some() {
-            // It came to its end: there is nothing left to be stopped in, so all begins anew.
-            lease.renew_bare(host, ROOT)?;
-            continue;
-        }
-        run.kill()?;
-        run.wait()?;
-        host.exec(&["pkill", "-KILL", "-f", "longshore-agent setup"])?;
-        killed += 1;
-        let state = host.sh("systemctl is-active ssh")?;
-        assert_eq!(state.trim(), "active", "{ENVIRONMENT} {}", host.name);
+/// Stops a run in one of its steps, so that all of them have their turn; then one run ends the work.
+fn kill_at(lease: &Lease, fleet: &Fleet<'_>, host: &Host, moment: usize, steps: usize) -> Told {
+    let only = ["--on", host.name.as_str()];
+    let mut step = moment * steps / MOMENTS;
+    // The same in every run of the story, and anything but even.
+    let within = Duration::from_millis((moment as u64 * 7919) % 400);
+    while !stopped_in(fleet, host, step, within)? {
+        // It came to its end meanwhile.
+        step = step.checked_sub(1).ok_or("no run can be stopped")?;
+        lease.renew_bare(host, ROOT)?;
     }
-    Ok(())
+    let what = format!("{ENVIRONMENT} {}, stopped in step {step}", host.name);
+    let key = lease.operator_key();
+    assert!(
+        gets_in(host, key, "root")? || gets_in(host, key, "ops1")?,
+        "{what}"
+    );
+    // Half of the runs only lose their connection, and end by themselves.
+    if moment.is_multiple_of(2) {
+        host.exec(&["pkill", "-KILL", "-f", "longshore-agent setup"])?;
+    }
+    until(&format!("{what}: the end of it"), 90, || {
+        let still = host.exec(&["pgrep", "-f", "longshore-agent setup"])?;
+        Ok(!still.status.success())
+    })?;
+    let answer = fleet.bootstrap(&only)?;
+    assert_eq!(answer.code, Some(0), "{what}: {}", answer.all());
+    let again = fleet.bootstrap(&only)?;
+    assert_eq!(changes(&again), [0], "{what}: {}", again.all());
+    run(host, &["longshore-agent", "nginx", "ssh"])?;
+    host.sh("test -z \"$(dpkg --audit)\" && sudo -u ops1 sudo -n true")?;
+    lease.renew_bare(host, ROOT)
+}
+
+/// Whether it was, in the step with this number.
+fn stopped_in(
+    fleet: &Fleet<'_>,
+    host: &Host,
+    step: usize,
+    within: Duration,
+) -> Result<bool, Box<dyn std::error::Error>> {
+    let mut command = fleet.command(&["--on", &host.name, "--verbose"])?;
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut run = command.stderr(Stdio::piped()).spawn()?;
+    let said = run.stderr.take().ok_or("it says nothing")?;
+    let mut steps = BufReader::new(said)
+        .lines()
+        .filter(|line| line.as_ref().is_ok_and(|line| line.contains("| making ")));
+    if steps.nth(step).is_some() {
+        thread::sleep(within);
+    }
+    let stopped = run.try_wait()?.is_none();
+    run.kill()?;
+    run.wait()?;
+    Ok(stopped)
 }

@@ -1,6 +1,6 @@
 //! Bootstrap again: what drifted is found and mended, people come and go, and nobody is locked out.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::{ended, kinds};
 use crate::bare::{Fleet, changes, nothing_to_do, planned, run};
+use crate::patience::until;
 use crate::stage::{ENVIRONMENT, lease_bare};
 use crate::told::{Story, Told};
 
@@ -68,7 +69,7 @@ fn ssh(host: &Host, key: &Key, user: &str) -> Command {
     ssh
 }
 
-fn gets_in(host: &Host, key: &Key, user: &str) -> Result<bool, process::Error> {
+pub(crate) fn gets_in(host: &Host, key: &Key, user: &str) -> Result<bool, process::Error> {
     let output = process::output(ssh(host, key, user).arg("echo in"))?;
     Ok(output.status.success() && output.stdout == b"in\n")
 }
@@ -118,6 +119,7 @@ fn found_and_mended() -> Told {
         "~ fail2ban runs",
         "~ sshd: with keys only",
         "~ firewall",
+        "mallory",
     ] {
         assert!(
             planned(&check).contains(words),
@@ -136,7 +138,12 @@ fn found_and_mended() -> Told {
     let mut open = ssh(host, &dev, "dev2")
         .arg("touch kept; sleep 60")
         .spawn()?;
-    thread::sleep(Duration::from_secs(1));
+    until("the session", 10, || {
+        Ok(host
+            .exec(&["test", "-e", "/home/dev2/kept"])?
+            .status
+            .success())
+    })?;
     fleet.people.clear();
     fleet.write()?;
     let answer = fleet.bootstrap(&[])?;
@@ -191,30 +198,50 @@ fn taken_back() -> Told {
         answer.all()
     );
 
-    // The same with nobody left to take it back but the host: at its next boot, and by its timer.
-    let broken = "echo 'AllowUsers nobody' > /etc/ssh/sshd_config.d/00-longshore.conf && systemctl reload ssh";
-    let file = "/etc/ssh/sshd_config.d/00-longshore.conf";
-    let before = host.sh(&format!("cat {file}"))?;
-    let content: Vec<String> = before.bytes().map(|byte| byte.to_string()).collect();
-    let unconfirmed = format!(
-        "{{\"token\":\"t\",\"files\":[{{\"path\":\"{file}\",\"content\":[{}]}}],\"commands\":[[\"systemctl\",\"--no-block\",\"try-reload-or-restart\",\"ssh.service\"]]}}",
-        content.join(",")
-    );
-    let leave = |how: &str| {
-        host.sh(&format!(
-            "{broken} && printf '%s' '{unconfirmed}' > /var/lib/longshore/setup/take-back.json && {how}"
-        ))
+    // The same with nobody left to take it back but the host: by its timer, and at its next boot.
+    fleet.setup = "[setup.sshd]\nlines = [\"AllowUsers nobody\"]\n".to_owned();
+    fleet.write()?;
+    let rules = || host.sh("cat /etc/ssh/sshd_config.d/00-longshore.conf");
+    let before = rules()?;
+    let left_alone = || -> Told {
+        let mut run = fleet.command(&["--yes"])?;
+        let mut run = run.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        until("the change that shuts all out", 60, || {
+            let waits = host.exec(&["test", "-e", "/var/lib/longshore/setup/take-back.json"])?;
+            Ok(waits.status.success() && rules()? != before)
+        })?;
+        run.kill()?;
+        run.wait()?;
+        host.sh("pkill -KILL -f 'longshore-agent setup'")?;
+        assert!(!gets_in(host, lease.operator_key(), "ops1")?);
+        Ok(())
     };
-    leave("true")?;
+    left_alone()?;
+    let waited = until("the timer", 75, || Ok(rules()? == before))?;
+    assert!(waited > Duration::from_secs(30), "{waited:?}");
+    until("sshd with the rules of before", 10, || {
+        Ok(gets_in(host, lease.operator_key(), "ops1")?)
+    })?;
+    left_alone()?;
     host.reboot()?;
-    assert_eq!(host.sh(&format!("cat {file}"))?, before);
-    leave(
-        "mkdir -p /run/systemd/system/longshore-take-back.timer.d && \
-           printf '[Timer]\\nOnActiveSec=\\nOnActiveSec=2s\\n' > /run/systemd/system/longshore-take-back.timer.d/soon.conf && \
-           systemctl daemon-reload && systemctl restart longshore-take-back.timer",
-    )?;
-    thread::sleep(Duration::from_secs(5));
-    assert_eq!(host.sh(&format!("cat {file}"))?, before);
+    assert_eq!(rules()?, before);
+    assert!(gets_in(host, lease.operator_key(), "ops1")?);
+
+    // A cable that was pulled ends nothing, and is waited for no longer than a minute.
+    let mut run = fleet.command(&["--yes"])?;
+    let mut run = run.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    until("the change that shuts all out", 60, || {
+        Ok(rules()? != before)
+    })?;
+    lease.plug(host, false)?;
+    until("the end of setup", 90, || {
+        let still = host.exec(&["pgrep", "-f", "longshore-agent setup"])?;
+        Ok(!still.status.success())
+    })?;
+    assert_eq!(rules()?, before);
+    lease.plug(host, true)?;
+    run.kill()?;
+    run.wait()?;
     fleet.setup.clear();
     fleet.write()?;
     nothing_to_do(&fleet.bootstrap(&[])?);
@@ -326,19 +353,37 @@ fn ci_deploys() -> Told {
     let controller = fleet.controller().with_home(&home).as_user("deploy");
     ended(&controller.run(&words)?, 0);
     let history = host.sh("longshore-agent history")?;
-    assert!(history.contains("deploy"), "{history}");
+    let by = |line: &str| line.split_whitespace().nth(3) == Some("deploy");
+    assert!(history.lines().any(by), "{history}");
 
     // No shell, no file, no port, no other's account.
     let said = process::output(ssh(host, &ci, "deploy").arg("id; cat /etc/passwd"))?;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(!said.contains("uid=") && !said.contains("root:"), "{said}");
-    let mut forward = ssh(host, &ci, "deploy");
-    forward.args(["-W", "127.0.0.1:22"]);
-    let said = process::output(forward.stdin(std::process::Stdio::null()))?;
-    assert!(
-        !String::from_utf8_lossy(&said.stdout).contains("SSH-"),
-        "{said:?}"
-    );
+    // What the operator's key can, so that it would be seen.
+    let forwards = |key: &Key, user: &str| -> Result<bool, process::Error> {
+        let mut forward = ssh(host, key, user);
+        forward.args(["-W", "127.0.0.1:22"]);
+        let said = process::output(forward.stdin(Stdio::null()))?;
+        Ok(String::from_utf8_lossy(&said.stdout).contains("SSH-"))
+    };
+    let listens = |key: &Key, user: &str| -> Result<bool, process::Error> {
+        let mut listen = ssh(host, key, user);
+        listen.args([
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-N",
+            "-f",
+            "-R",
+            "2200:127.0.0.1:22",
+        ]);
+        listen.stdin(Stdio::null()).stdout(Stdio::null());
+        let said = process::output(listen.stderr(Stdio::null()))?;
+        Ok(said.status.success())
+    };
+    assert!(forwards(lease.operator_key(), "ops1")? && !forwards(&ci, "deploy")?);
+    assert!(!listens(&ci, "deploy")? && listens(lease.operator_key(), "ops1")?);
+    host.sh("pkill -u ops1 sshd")?;
     let target = format!("deploy@{}:/etc/passwd", host.address);
     let mut sftp = Command::new("sftp");
     sftp.args([

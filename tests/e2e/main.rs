@@ -10,6 +10,7 @@ mod broken_releases;
 mod deployments;
 mod dist;
 mod drift;
+mod firewall;
 mod first_steps;
 mod hostile_controller;
 mod hostile_steps;
@@ -18,6 +19,7 @@ mod killed_agent;
 mod large;
 mod load;
 mod outages;
+mod patience;
 mod power_cut;
 mod refusals;
 mod rights;
@@ -54,6 +56,7 @@ const STORIES: &[&[Story]] = &[
     large::STORIES,
     bare::STORIES,
     drift::STORIES,
+    firewall::STORIES,
     bootstrap_faults::STORIES,
     tls::STORIES,
 ];

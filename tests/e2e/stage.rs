@@ -11,6 +11,7 @@ use std::thread;
 use longshore_lab::base::{self, Kind};
 use longshore_lab::controller::{Answer, Controller};
 use longshore_lab::host::Host;
+use longshore_lab::keys::Key;
 use longshore_lab::lab::{self, Claim, Lab, Plan};
 use longshore_lab::load::Load;
 use longshore_lab::place::Place;
@@ -264,9 +265,9 @@ impl Lease {
         Ok(repository.tarball(version).display().to_string())
     }
 
-    /// The public half of the operator's key.
-    pub(crate) fn operator_key(&self) -> &str {
-        &self.stage.lab.keys.operator.public
+    /// What the operator logs in with.
+    pub(crate) fn operator_key(&self) -> &Key {
+        &self.stage.lab.keys.operator
     }
 
     /// The public half of the key that releases are signed with.
