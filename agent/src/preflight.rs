@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use longshore_shared::app_file::Limits;
 use longshore_shared::manifest::Manifest;
-use longshore_shared::name::AppName;
+use longshore_shared::name::{AppName, EnvironmentName};
 use longshore_shared::wire::latest::{Preflighted, Problem, Reply};
 
 use crate::activate::{self, Wanted, live, site};
@@ -87,6 +88,7 @@ pub(crate) fn check(
     if let Some(manifest) = &manifest {
         problems.extend(room(agent, &layout, manifest, staged)?);
         problems.extend(sites(&layout, manifest, front.as_ref()));
+        problems.extend(kernel(&manifest.app_file.limits, &host.environment));
     }
     Ok(Reply::Preflight {
         problems,
@@ -199,6 +201,24 @@ fn memory_problem(
     }))
 }
 
+/// What the app asks of the kernel, which is the whole host's and not a release's to change.
+fn kernel(limits: &Limits, environment: &EnvironmentName) -> Vec<Problem> {
+    let short = limits.sysctl.iter().filter_map(|(name, wanted)| {
+        let name = name.as_str();
+        let path = Path::new("/proc/sys").join(name.replace('.', "/"));
+        let here = fs_err::read_to_string(path).ok();
+        let here = here.as_deref().map_or("unknown", str::trim);
+        let enough = here.parse::<u64>().is_ok_and(|here| here >= *wanted);
+        (!enough).then(|| Problem {
+            what: format!("the app needs {name} of at least {wanted}, and it is {here} here"),
+            next: format!(
+                "in the inventory: [setup] sysctl = {{ \"{name}\" = {wanted} }}, then longshore bootstrap {environment}"
+            ),
+        })
+    });
+    short.collect()
+}
+
 /// Read from the name that the link ends at, as Debian and its kin have it: no program is run.
 fn python() -> Option<String> {
     let path = fs_err::canonicalize("/usr/bin/python3").ok()?;
@@ -236,5 +256,27 @@ fn problems_of(trouble: Trouble) -> Vec<Problem> {
             what: failed.what,
             next: failed.next,
         }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_lacks_is_told_with_what_to_write() {
+        let limits = |text: &str| serde_json::from_str::<Limits>(text).unwrap();
+        let staging = EnvironmentName::new("staging").unwrap();
+        assert!(kernel(&limits(r#"{"sysctl": {"kernel.pid_max": 100}}"#), &staging).is_empty());
+        let wanted = r#"{"sysctl": {"kernel.pid_max": 9999999999, "no.such": 1}}"#;
+        let told = kernel(&limits(wanted), &staging);
+        assert_eq!(told.len(), 2);
+        assert!(
+            told[0]
+                .what
+                .contains("kernel.pid_max of at least 9999999999")
+        );
+        assert!(told[1].what.contains("unknown here"));
+        assert!(told[0].next.contains("bootstrap staging"), "{told:?}");
     }
 }

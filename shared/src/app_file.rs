@@ -4,6 +4,7 @@
 //! checked where they are read, because their texts end up in units and in nginx's configuration.
 
 mod build;
+mod limits;
 mod unique_map;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::name::AppName;
 use crate::span::Span;
 
 pub use build::{Build, Cache};
+pub use limits::{KernelSetting, Limits};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct AppFile {
     pub static_files: BTreeMap<SitePath, InnerPath>,
     #[serde(default, skip_serializing_if = "Shared::is_empty")]
     pub shared: Shared,
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 /// `[app]`
@@ -159,6 +163,12 @@ pub enum AppFileError {
     Workers(u32),
     #[error("[app] `keep_releases` is {0}: take 2 to 100, so that there is one to roll back to")]
     KeepReleases(u32),
+    #[error("[limits] `{name}` is {value}: take 64 to {most}")]
+    Limit {
+        name: &'static str,
+        value: u32,
+        most: u32,
+    },
     #[error("[shared] names {0:?} twice, or one path inside another")]
     SharedTwice(String),
     #[error("[build] `timeout` is 0s: no step can keep to it; leave it out for an hour")]
@@ -188,6 +198,7 @@ impl AppFile {
             return Err(AppFileError::KeepReleases(self.app.keep_releases));
         }
         self.build.check()?;
+        self.limits.check()?;
         let shared: Vec<&str> = self
             .shared
             .dirs

@@ -189,6 +189,27 @@ fn no_room() -> Told {
     refused(&lease.deploy(TINY, &tarball)?, "inodes");
     host.sh("test -z \"$(ls -A /srv/longshore)\" && umount /srv/longshore")?;
     ended(&lease.deploy(TINY, &tarball)?, 0);
+
+    // What a release asks of the kernel is the host's to give; what it asks for itself it gets.
+    let ask =
+        |limits: &str| repository.change_app_file(|text| format!("{text}\n[limits]\n{limits}"));
+    let own = fs_err::read_to_string(repository.folder().join("longshore.toml"))?;
+    ask("sysctl = { \"net.core.somaxconn\" = 99999999 }\n")?;
+    let greedy = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    refused(
+        &lease.deploy(TINY, &greedy)?,
+        "needs net.core.somaxconn of at least 99999999",
+    );
+    fs_err::write(repository.folder().join("longshore.toml"), own)?;
+    ask("open_files = 12345\nprocesses = 77\n")?;
+    let modest = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &modest)?, 0);
+    let said = host.sh("systemctl show --property=LimitNOFILE,TasksMax 'longshore-tiny@*'")?;
+    assert!(
+        said.contains("LimitNOFILE=12345") && said.contains("TasksMax=77"),
+        "{said}"
+    );
+    ended(&lease.deploy(TINY, &tarball)?, 0);
     Ok(())
 }
 

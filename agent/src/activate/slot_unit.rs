@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use longshore_shared::app_file::Limits;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::wire::latest::Slot;
 
@@ -24,6 +25,7 @@ pub(super) fn render(layout: &AppLayout, slot: Slot, manifest: &Manifest) -> Str
     let (settings, folder) = (settings.display(), layout.socket_folder(slot));
     let folder = folder.display();
     let start = start_line(layout, slot, manifest);
+    let limits = limits(&manifest.app_file.limits);
     let socket = socket.display();
     format!(
         "# Made by longshore-agent. Changes are overwritten.
@@ -53,8 +55,15 @@ PrivateTmp=yes
 ProtectHome=yes
 ProtectSystem=strict
 ReadWritePaths={shared} {folder}
-"
+{limits}"
     )
+}
+
+fn limits(limits: &Limits) -> String {
+    let line = |name: &str, value: Option<u32>| {
+        value.map_or(String::new(), |value| format!("{name}={value}\n"))
+    };
+    line("LimitNOFILE", limits.open_files) + &line("TasksMax", limits.processes)
 }
 
 fn start_line(layout: &AppLayout, slot: Slot, manifest: &Manifest) -> String {
