@@ -212,7 +212,8 @@ fn taken_back() -> Told {
         })?;
         run.kill()?;
         run.wait()?;
-        host.sh("pkill -KILL -f 'longshore-agent setup'")?;
+        let killed = host.exec(&["pkill", "-KILL", "-f", "longshore-agent setup"])?;
+        assert!(killed.status.success());
         assert!(!gets_in(host, lease.operator_key(), "ops1")?);
         Ok(())
     };

@@ -73,18 +73,31 @@ impl Wire {
         shipment: &Shipment,
         spoil: impl Fn(Vec<u8>) -> Vec<u8>,
     ) -> Result<Value> {
-        let release = json!({"manifest": shipment.manifest, "signature": shipment.signature});
+        let tree = spoil(zstd::encode_all(&shipment.tree[..], 3)?);
+        let contents = spoil(zstd::encode_all(&shipment.contents[..], 3)?);
+        let (manifest, signature) = (&shipment.manifest, &shipment.signature);
+        self.ship(app, manifest, signature, [&tree, &contents])
+    }
+
+    /// The same with frames that were made already: of the tree, and of all contents.
+    pub(crate) fn ship(
+        &mut self,
+        app: &str,
+        manifest: &str,
+        signature: &str,
+        [tree, contents]: [&[u8]; 2],
+    ) -> Result<Value> {
+        let release = json!({"manifest": manifest, "signature": signature});
         let order = json!({"message": "order", "order": "stage", "app": app, "release": release});
         self.say(&order)?;
         loop {
             let heard = self.heard()?;
-            let content = match (heard["message"].as_str(), heard["ask"].as_str()) {
+            let frame = match (heard["message"].as_str(), heard["ask"].as_str()) {
                 (Some("reply"), _) => return Ok(heard),
-                (Some("ask"), Some("tree")) => &shipment.tree,
-                (Some("ask"), Some("contents")) => &shipment.contents,
+                (Some("ask"), Some("tree")) => tree,
+                (Some("ask"), Some("contents")) => contents,
                 _ => continue,
             };
-            let frame = spoil(zstd::encode_all(&content[..], 3)?);
             for chunk in frame.chunks(CHUNK) {
                 self.frame(b'D', chunk)?;
             }
