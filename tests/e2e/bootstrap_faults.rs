@@ -11,7 +11,7 @@ use longshore_lab::provision::{Bare, Login};
 
 use crate::answers::{ended, kinds};
 use crate::bare::{Fleet, changes, nothing_to_do, planned, run};
-use crate::drift::gets_in;
+use crate::logins::gets_in;
 use crate::patience::until;
 use crate::stage::{ENVIRONMENT, Lease, lease_bare};
 use crate::told::{Story, Told};

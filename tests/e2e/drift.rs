@@ -1,19 +1,18 @@
 //! Bootstrap again: what drifted is found and mended, people come and go, and nobody is locked out.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
 use longshore_lab::base::Suite;
-use longshore_lab::host::Host;
 use longshore_lab::keys::Key;
 use longshore_lab::load::Connections;
-use longshore_lab::process;
 use longshore_lab::provision::{Bare, Login};
 use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::{ended, kinds};
 use crate::bare::{Fleet, changes, nothing_to_do, planned, run};
+use crate::logins::{gets_in, ssh};
 use crate::patience::until;
 use crate::stage::{ENVIRONMENT, lease_bare};
 use crate::told::{Story, Told};
@@ -35,10 +34,6 @@ pub(crate) const STORIES: &[Story] = &[
         name: "drift::the_agent_is_upgraded_under_load",
         tell: upgraded_under_load,
     },
-    Story {
-        name: "drift::the_key_of_ci_deploys_and_does_nothing_else",
-        tell: ci_deploys,
-    },
 ];
 
 const TINY: Sample = Sample::Tiny;
@@ -46,33 +41,6 @@ const ROOT: Bare = Bare {
     suite: Suite::Bookworm,
     login: Login::Root,
 };
-
-/// An `ssh` with a key, as somebody, that asks nothing.
-fn ssh(host: &Host, key: &Key, user: &str) -> Command {
-    let mut ssh = Command::new("ssh");
-    ssh.args([
-        "-F",
-        "/dev/null",
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "IdentitiesOnly=yes",
-    ]);
-    ssh.args([
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-    ]);
-    ssh.args(["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "-i"]);
-    ssh.arg(&key.file).arg(format!("{user}@{}", host.address));
-    ssh
-}
-
-pub(crate) fn gets_in(host: &Host, key: &Key, user: &str) -> Result<bool, process::Error> {
-    let output = process::output(ssh(host, key, user).arg("echo in"))?;
-    Ok(output.status.success() && output.stdout == b"in\n")
-}
 
 fn found_and_mended() -> Told {
     let lease = lease_bare(1, ROOT)?;
@@ -333,83 +301,5 @@ fn upgraded_under_load() -> Told {
     let outcome = load.stop();
     assert_eq!(outcome.failed, 0, "{outcome}");
     assert!(outcome.sent > 50, "{outcome}");
-    Ok(())
-}
-
-fn ci_deploys() -> Told {
-    let lease = lease_bare(1, ROOT)?;
-    let host = &lease.hosts[0];
-    let ci = Key::generate(&lease.folder().join("ci"), "ci")?;
-    let mut fleet = Fleet::new(&lease);
-    fleet.environment = format!("deploy_keys = [\"{}\"]\n", ci.public.trim());
-    fleet.write()?;
-    ended(&fleet.bootstrap(&[])?, 0);
-    nothing_to_do(&fleet.bootstrap(&[])?);
-
-    let home = lease.folder().join("ci-home");
-    longshore_lab::inventory::write_home(&home, &ci.file)?;
-    let repository = lease.repository(TINY)?;
-    let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
-    let words = ["deploy", ENVIRONMENT, "--release", &release];
-    let controller = fleet.controller().with_home(&home).as_user("deploy");
-    ended(&controller.run(&words)?, 0);
-    let history = host.sh("longshore-agent history")?;
-    let by = |line: &str| line.split_whitespace().nth(3) == Some("deploy");
-    assert!(history.lines().any(by), "{history}");
-
-    // No shell, no file, no port, no other's account.
-    let said = process::output(ssh(host, &ci, "deploy").arg("id; cat /etc/passwd"))?;
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    assert!(!said.contains("uid=") && !said.contains("root:"), "{said}");
-    // What the operator's key can, so that it would be seen.
-    let forwards = |key: &Key, user: &str| -> Result<bool, process::Error> {
-        let mut forward = ssh(host, key, user);
-        forward.args(["-W", "127.0.0.1:22"]);
-        let said = process::output(forward.stdin(Stdio::null()))?;
-        Ok(String::from_utf8_lossy(&said.stdout).contains("SSH-"))
-    };
-    let listens = |key: &Key, user: &str| -> Result<bool, process::Error> {
-        let mut listen = ssh(host, key, user);
-        listen.args([
-            "-o",
-            "ExitOnForwardFailure=yes",
-            "-N",
-            "-f",
-            "-R",
-            "2200:127.0.0.1:22",
-        ]);
-        listen.stdin(Stdio::null()).stdout(Stdio::null());
-        let said = process::output(listen.stderr(Stdio::null()))?;
-        Ok(said.status.success())
-    };
-    assert!(forwards(lease.operator_key(), "ops1")? && !forwards(&ci, "deploy")?);
-    assert!(!listens(&ci, "deploy")? && listens(lease.operator_key(), "ops1")?);
-    host.sh("pkill -u ops1 sshd")?;
-    let target = format!("deploy@{}:/etc/passwd", host.address);
-    let mut sftp = Command::new("sftp");
-    sftp.args([
-        "-F",
-        "/dev/null",
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "StrictHostKeyChecking=no",
-    ]);
-    sftp.args([
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-        "-o",
-        "IdentitiesOnly=yes",
-        "-i",
-    ]);
-    sftp.arg(&ci.file)
-        .arg(target)
-        .arg(lease.folder().join("stolen"));
-    assert!(!process::output(&mut sftp)?.status.success());
-    assert!(!lease.folder().join("stolen").exists());
-    assert!(!gets_in(host, &ci, "root")? && !gets_in(host, &ci, "ops1")?);
-    // Nor can it give itself more: its keys are root's.
-    host.sh("! runuser -u deploy -- sh -c 'echo x >> /home/deploy/.ssh/authorized_keys || mv /home/deploy/.ssh /home/deploy/old' 2>/dev/null")?;
-    host.sh("! runuser -u deploy -- sudo -n true 2>/dev/null")?;
     Ok(())
 }

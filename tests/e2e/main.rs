@@ -18,8 +18,10 @@ mod hosts;
 mod killed_agent;
 mod large;
 mod load;
+mod logins;
 mod outages;
 mod patience;
+mod people;
 mod power_cut;
 mod refusals;
 mod rights;
@@ -57,6 +59,7 @@ const STORIES: &[&[Story]] = &[
     bare::STORIES,
     drift::STORIES,
     firewall::STORIES,
+    people::STORIES,
     bootstrap_faults::STORIES,
     tls::STORIES,
 ];
