@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -10,6 +12,13 @@ use thiserror::Error;
 const LONGEST_OUTPUT: usize = 64 * 1024;
 /// The longest line that is passed on.
 const LONGEST_LINE: usize = 1000;
+/// How many lines may wait to be passed on.
+const MOST_WAITING: usize = 64;
+/// How often it is looked whether a program that says nothing has ended.
+const GLANCE: Duration = Duration::from_millis(100);
+/// How long after its end it is listened on: until all is quiet, and no longer than that.
+const QUIET: Duration = Duration::from_millis(300);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Why a program of the host did not do its work.
 #[derive(Debug, Error)]
@@ -78,7 +87,8 @@ fn attempt<S: AsRef<OsStr>>(
     Ok((output.status.success(), output.status.to_string(), said))
 }
 
-/// Runs a program and hands on each line that it says while it runs. Whether it succeeded.
+/// Runs a program and hands on each line that it says while it runs, and no longer: what it leaves
+/// behind is not waited for. Whether it succeeded.
 pub(crate) fn follow(
     program: &str,
     arguments: &[String],
@@ -101,17 +111,47 @@ pub(crate) fn follow(
             .spawn()
             .map_err(failed)?
     };
-    let mut reader = BufReader::new(reader);
-    let mut raw = Vec::new();
+    let lines = read_lines(reader);
+    let mut ended = None;
     loop {
-        raw.clear();
-        let limit = LONGEST_LINE as u64;
-        match reader.by_ref().take(limit).read_until(b'\n', &mut raw) {
-            Ok(0) | Err(_) => break,
-            Ok(_) => line(&printable(&String::from_utf8_lossy(&raw))),
+        if ended.is_none() && child.try_wait().map_err(failed)?.is_some() {
+            ended = Some(Instant::now());
+        }
+        let patience = if ended.is_some() { QUIET } else { GLANCE };
+        match lines.recv_timeout(patience) {
+            Ok(said) => line(&said),
+            Err(RecvTimeoutError::Timeout) if ended.is_none() => {}
+            Err(_) => break,
+        }
+        // What it left behind may hold its output open, and talk, for as long as it likes.
+        if ended.is_some_and(|moment| moment.elapsed() > LAST_WORDS) {
+            break;
         }
     }
     Ok(child.wait().map_err(failed)?.success())
+}
+
+/// In a thread of their own, which ends with the last that can write.
+fn read_lines(reader: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(reader);
+        let mut raw = Vec::new();
+        loop {
+            raw.clear();
+            let limit = LONGEST_LINE as u64;
+            match reader.by_ref().take(limit).read_until(b'\n', &mut raw) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {
+                    let said = printable(&String::from_utf8_lossy(&raw));
+                    if sender.send(said).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    lines
 }
 
 /// Takes out what could steer a terminal.
@@ -155,5 +195,26 @@ mod tests {
         });
         assert!(done.unwrap());
         assert_eq!(lines, ["a\u{fffd}[2J", "b"]);
+    }
+    #[test]
+    fn what_a_program_leaves_behind_is_not_waited_for() {
+        let begun = Instant::now();
+        let mut lines = Vec::new();
+        let script = "sleep 30 & echo first; echo last".to_owned();
+        let done = follow("sh", &["-c".to_owned(), script], |line| {
+            lines.push(line.to_owned())
+        });
+        assert!(done.unwrap());
+        assert_eq!(lines, ["first", "last"]);
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        // What it still had to say when it ended is heard, however slow the listener.
+        let mut count = 0;
+        let script = "seq 2000".to_owned();
+        let done = follow("sh", &["-c".to_owned(), script], |_| {
+            count += 1;
+            std::thread::sleep(Duration::from_micros(100));
+        });
+        assert!(done.unwrap());
+        assert_eq!(count, 2000);
     }
 }
