@@ -20,6 +20,10 @@ pub(crate) const TRUST_NEXT: &str = "/var/lib/longshore/trust.next.json";
 pub(crate) const SETTINGS: &str = "/etc/longshore/apps";
 /// What `setup` remembers from one run to the next, and what it holds while it works.
 pub(crate) const SETUP_PEOPLE: &str = "/var/lib/longshore/setup/people";
+/// Whoever still waits for their dotfiles.
+pub(crate) const SETUP_DOTFILES: &str = "/var/lib/longshore/setup/dotfiles";
+/// Accounts that are neither the inventory's nor Longshore's, as they were told last.
+pub(crate) const SETUP_OUTSIDERS: &str = "/var/lib/longshore/setup/outsiders";
 pub(crate) const SETUP_PENDING: &str = "/var/lib/longshore/setup/pending";
 pub(crate) const SETUP_TAKE_BACK: &str = "/var/lib/longshore/setup/take-back.json";
 pub(crate) const SETUP_CONFIRMED: &str = "/var/lib/longshore/setup/confirmed";

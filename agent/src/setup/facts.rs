@@ -61,7 +61,7 @@ impl Facts {
                     .is_ok_and(|mut left| left.next().is_some()),
                 ..packages(&read("/var/lib/dpkg/status"))
             },
-            accounts: Accounts::read(),
+            accounts: Accounts::read()?,
             units: units::look(),
             sshd: sshd_settings(),
             logged_in_as: std::env::var("SUDO_USER")

@@ -1,63 +1,94 @@
 //! People's accounts, and the one that CI deploys with.
 //!
 //! Which accounts are Longshore's own is written down before they are made. All others are left
-//! alone.
+//! alone. What is in somebody's home is planned apart: one home never keeps the host waiting.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use longshore_shared::setup::{DEPLOY_ACCOUNT, DEPLOY_GROUP, Desired, DesiredPerson, SetupFailure};
 
-use super::dotfiles;
+use super::accounts::Account;
 use super::facts::Facts;
-use super::files::{self, Wanted};
-use super::home_keys::{self, Owner};
+use super::homes::Owner;
 use super::plan::{Planned, failed};
-use crate::command;
-use crate::layout::SETUP_PEOPLE;
-use crate::system_file;
+use super::{departed, dotfiles, home_keys, lists, lockout, outsiders, sudoers};
+use crate::layout::{SETUP_DOTFILES, SETUP_PEOPLE};
+use crate::{command, names};
 
-const SUDOERS: &str = "/etc/sudoers.d/longshore";
-const SUDO: &str = "sudo";
+pub(super) const SUDO: &str = "sudo";
 /// Accounts below it are the system's.
-const FIRST_UID: u32 = 1000;
+pub(super) const FIRST_UID: u32 = 1000;
 
-pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
-    groups(desired, facts, planned);
-    let ours = ours();
+/// What is known beside the facts.
+struct Known<'a> {
+    facts: &'a Facts,
+    /// Whoever has an account of Longshore's making.
+    ours: BTreeSet<String>,
+    /// Whoever still waits for their dotfiles.
+    waiting: BTreeSet<String>,
+    /// The groups that people are wanted in.
+    groups: BTreeSet<&'a str>,
+}
+
+pub(super) fn plan(
+    desired: &Desired,
+    facts: &Facts,
+    planned: &mut Planned,
+) -> Result<(), SetupFailure> {
+    let mut groups: BTreeSet<&str> = BTreeSet::from([DEPLOY_GROUP]);
+    for person in &desired.people {
+        groups.extend(person.groups.iter().map(String::as_str));
+    }
+    let known = Known {
+        facts,
+        ours: lists::read(SETUP_PEOPLE)?,
+        waiting: lists::read(SETUP_DOTFILES)?,
+        groups,
+    };
+    planned.problems.extend(lockout::problems(
+        desired,
+        &facts.accounts,
+        facts.logged_in_as.as_deref(),
+        facts.sshd_says("permitrootlogin") == Some("no"),
+        |name| known.ours.contains(name),
+    ));
+    make_groups(&known, planned);
     let mut wanted: BTreeSet<&str> = BTreeSet::new();
     for person in &desired.people {
         wanted.insert(&person.name);
-        one(person, &ours, facts, planned);
+        match facts.accounts.get(&person.name) {
+            Some(account) => one(person, account, &known, planned),
+            None => new(person, &known, planned),
+        }
     }
     if !desired.deploy_keys.is_empty() {
         wanted.insert(DEPLOY_ACCOUNT);
         let keys = desired.deploy_keys.iter();
         let keys = keys.map(|key| format!("restrict,command=\"longshore-agent connect\" {key}"));
-        deploy(keys.collect(), &ours, facts, planned);
+        deploy(keys.collect(), &known, planned);
     }
-    sudoers(desired, planned);
-    for group in [SUDO, DEPLOY_GROUP] {
-        let known = |name: &&str| wanted.contains(name) || ours.contains(*name);
-        for name in facts.accounts.members(group).filter(|name| !known(name)) {
-            planned.note(format!(
-                "{name} is in group {group}, and not in the inventory: Longshore did not make that account, and leaves it alone"
-            ));
-        }
+    sudoers::plan(desired, planned);
+    let is_known = |name: &str| wanted.contains(name) || known.ours.contains(name);
+    outsiders::plan(&facts.accounts, is_known, planned)?;
+    let others = known.ours.iter().map(String::as_str);
+    let (left, gone): (BTreeSet<&str>, BTreeSet<&str>) = others
+        .filter(|name| !wanted.contains(name))
+        .partition(|name| facts.accounts.get(name).is_some());
+    departed::plan(&left, facts, planned)?;
+    for name in gone {
+        let own = name.to_owned();
+        planned.change(
+            format!("- {name} is forgotten: the account is gone"),
+            move |_| forget(&own),
+        );
     }
-    for name in ours.iter().filter(|name| !wanted.contains(name.as_str())) {
-        departed(name, facts, planned);
-    }
+    Ok(())
 }
 
-fn groups(desired: &Desired, facts: &Facts, planned: &mut Planned) {
-    let mut wanted: BTreeSet<&str> = BTreeSet::from([DEPLOY_GROUP]);
-    for person in &desired.people {
-        wanted.extend(person.groups.iter().map(String::as_str));
-    }
-    for name in wanted {
-        if !facts.accounts.has_group(name) {
-            let group = name.to_owned();
+fn make_groups(known: &Known<'_>, planned: &mut Planned) {
+    for name in &known.groups {
+        if !known.facts.accounts.has_group(name) {
+            let group = (*name).to_owned();
             planned.change(format!("+ group {name}"), move |_| {
                 run("groupadd", &["--system", "--force", &group])
             });
@@ -65,43 +96,46 @@ fn groups(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     }
 }
 
-fn one(person: &DesiredPerson, ours: &BTreeSet<String>, facts: &Facts, planned: &mut Planned) {
+fn new(person: &DesiredPerson, known: &Known<'_>, planned: &mut Planned) {
     let name = &person.name;
-    let Some(account) = facts.accounts.get(name) else {
-        let person = person.clone();
-        let words = if person.groups.is_empty() {
-            format!("+ user {name}")
-        } else {
-            format!("+ user {name} in {}", listed(&person.groups))
-        };
-        planned.change(words, move |talk| {
-            make_ours(&person.name)?;
-            let groups = listed_for_tools(&person.groups);
-            let mut words = vec!["--create-home", "--shell", "/bin/bash"];
-            if !groups.is_empty() {
-                words.extend(["--groups", &groups]);
-            }
-            words.push(&person.name);
-            run("useradd", &words)?;
-            home_keys::write(&Owner::named(&person.name)?, &person.keys)?;
-            match &person.dotfiles {
-                Some(repository) => dotfiles::install(&person.name, repository, talk),
-                None => Ok(()),
-            }
-        });
-        return;
-    };
-    if !ours.contains(name) && !may_adopt(person, account.uid, planned) {
+    if !may_be_made(name, known, planned) {
         return;
     }
-    if !ours.contains(name) {
+    let words = if person.groups.is_empty() {
+        format!("+ user {name}")
+    } else {
+        format!("+ user {name} in {}", listed(&person.groups))
+    };
+    let (own, groups) = (name.clone(), listed_for_tools(&person.groups));
+    let with_dotfiles = person.dotfiles.is_some();
+    planned.change(words, move |_| {
+        if with_dotfiles {
+            lists::add(SETUP_DOTFILES, &own)?;
+        }
+        let mut words = vec!["--create-home", "--shell", "/bin/bash"];
+        if !groups.is_empty() {
+            words.extend(["--groups", &groups]);
+        }
+        make_account(&own, &words)
+    });
+    plan_keys(person, planned);
+    plan_dotfiles(person, planned);
+}
+
+fn one(person: &DesiredPerson, account: &Account, known: &Known<'_>, planned: &mut Planned) {
+    let name = &person.name;
+    let is_ours = known.ours.contains(name);
+    if !may_have(person, account, is_ours, planned) {
+        return;
+    }
+    if !is_ours {
         let own = name.clone();
         planned.change(
             format!("~ user {name} is Longshore's from now on"),
-            move |_| make_ours(&own),
+            move |_| lists::add(SETUP_PEOPLE, &own),
         );
     }
-    if account.locked {
+    if account.expired {
         let own = name.clone();
         planned.change(format!("~ user {name} may log in again"), move |_| {
             run("usermod", &["--expiredate", "", &own])
@@ -118,54 +152,101 @@ fn one(person: &DesiredPerson, ours: &BTreeSet<String>, facts: &Facts, planned: 
             run("usermod", &["--groups", &listed_for_tools(&groups), &own])
         });
     }
-    let owner = Owner::of(name, account);
-    if !home_keys::fit(&owner, &person.keys) {
-        let keys = person.keys.clone();
-        let plural = if keys.len() == 1 { "key" } else { "keys" };
-        planned.change(format!("~ {} {plural} of {name}", keys.len()), move |_| {
-            home_keys::write(&owner, &keys)
+    if !home_keys::fit(&Owner::of(account), &person.keys) {
+        plan_keys(person, planned);
+    }
+    if known.waiting.contains(name) {
+        plan_dotfiles(person, planned);
+    }
+}
+
+/// In the same words whether or not the account is there yet: what failed is not tried twice in a
+/// run.
+fn plan_keys(person: &DesiredPerson, planned: &mut Planned) {
+    let (own, keys) = (person.name.clone(), person.keys.clone());
+    let plural = if keys.len() == 1 { "key" } else { "keys" };
+    planned.change_apart(format!("~ {} {plural} of {own}", keys.len()), move |_| {
+        home_keys::write(&Owner::named(&own)?, &keys)
+    });
+}
+
+fn plan_dotfiles(person: &DesiredPerson, planned: &mut Planned) {
+    if let Some(repository) = &person.dotfiles {
+        let (own, repository) = (person.name.clone(), repository.clone());
+        planned.change_apart(format!("+ dotfiles of {own}"), move |talk| {
+            dotfiles::install(&own, &repository, talk)
         });
     }
 }
 
-fn may_adopt(person: &DesiredPerson, uid: u32, planned: &mut Planned) -> bool {
+/// Whether an account that is here may become that person's.
+fn may_have(
+    person: &DesiredPerson,
+    account: &Account,
+    is_ours: bool,
+    planned: &mut Planned,
+) -> bool {
     let name = &person.name;
-    if uid < FIRST_UID {
+    if account.uid < FIRST_UID {
         planned.problem(
-            format!("{name} is an account of the system here"),
+            format!(
+                "{name} is an account of the system here (user {})",
+                account.uid
+            ),
             "give that person another name under [people] in the inventory",
         );
         return false;
     }
-    if !person.adopt {
+    if !is_ours && !person.adopt {
         planned.problem(
             format!("there is an account {name} here that Longshore did not make"),
             format!("if it is that person's, say adopt = true under [people.{name}]: their groups and keys become those of the inventory. Else give that person another name"),
         );
     }
-    person.adopt
+    is_ours || person.adopt
+}
+
+/// Whether `useradd` could make an account of that name, and a group for it.
+fn may_be_made(name: &str, known: &Known<'_>, planned: &mut Planned) -> bool {
+    // Asked only about the few that are not in the file: it takes a program of the host.
+    if names::user(name).is_some() {
+        planned.problem(
+            format!("{name} is known here without being in /etc/passwd: a directory such as LDAP has an account of that name"),
+            format!("give that person another name under [people] in the inventory, or leave them to the directory (`getent passwd {name}` shows it)"),
+        );
+        return false;
+    }
+    if known.groups.contains(name) || names::group(name).is_some() {
+        planned.problem(
+            format!("no account {name} can be made: it would have a group of its own, and {name} is another group's name"),
+            format!("give the person another name, or the group; if nobody needs the group any more (`getent group {name}`), remove it with `groupdel {name}`"),
+        );
+        return false;
+    }
+    true
 }
 
 /// Its home is root's, so that whoever comes with such a key cannot change what keys may do.
-fn deploy(keys: Vec<String>, ours: &BTreeSet<String>, facts: &Facts, planned: &mut Planned) {
+fn deploy(keys: Vec<String>, known: &Known<'_>, planned: &mut Planned) {
     let groups = BTreeSet::from([DEPLOY_GROUP.to_owned()]);
-    match facts.accounts.get(DEPLOY_ACCOUNT) {
-        Some(_) if !ours.contains(DEPLOY_ACCOUNT) => {
+    let account = known.facts.accounts.get(DEPLOY_ACCOUNT);
+    match account {
+        Some(account) if !known.ours.contains(DEPLOY_ACCOUNT) || account.uid < FIRST_UID => {
             planned.problem(
                 format!("there is an account {DEPLOY_ACCOUNT} here that Longshore did not make"),
                 "take it away, or give it another name, or leave deploy_keys out of the inventory",
             );
             return;
         }
-        Some(account) if account.groups == groups && !account.locked => {}
+        Some(account) if account.groups == groups && !account.expired => {}
         Some(_) => planned.change(format!("~ user {DEPLOY_ACCOUNT}, for CI"), |_| {
             run(
                 "usermod",
                 &["--expiredate", "", "--groups", DEPLOY_GROUP, DEPLOY_ACCOUNT],
             )
         }),
+        None if !may_be_made(DEPLOY_ACCOUNT, known, planned) => return,
         None => planned.change(format!("+ user {DEPLOY_ACCOUNT}, for CI"), |_| {
-            make_ours(DEPLOY_ACCOUNT)?;
             let words = [
                 "--create-home",
                 "--shell",
@@ -173,117 +254,36 @@ fn deploy(keys: Vec<String>, ours: &BTreeSet<String>, facts: &Facts, planned: &m
                 "--groups",
                 DEPLOY_GROUP,
             ];
-            run("useradd", &[&words[..], &[DEPLOY_ACCOUNT]].concat())
+            make_account(DEPLOY_ACCOUNT, &words)
         }),
     }
-    let fits = home_keys::fit_of_root(DEPLOY_ACCOUNT, &keys);
+    let fits = account
+        .is_some_and(|account| home_keys::fit_of_root(&Owner::of(account).kept_by_root(), &keys));
     if !fits {
-        planned.change(
+        planned.change_apart(
             format!("~ keys of {DEPLOY_ACCOUNT}: to deploy, and nothing else"),
-            move |_| home_keys::write_of_root(DEPLOY_ACCOUNT, &keys),
+            move |_| home_keys::write_of_root(&Owner::named(DEPLOY_ACCOUNT)?.kept_by_root(), &keys),
         );
     }
 }
 
-fn sudoers(desired: &Desired, planned: &mut Planned) {
-    let lines: String = desired
-        .people
-        .iter()
-        .filter(|person| person.groups.contains(SUDO))
-        .map(|person| format!("{} ALL=(ALL:ALL) NOPASSWD: ALL\n", person.name))
-        .collect();
-    if lines.is_empty() || !desired.system.sudo_without_password {
-        files::plan_gone(planned, SUDOERS, None, "sudo without a password");
-        return;
+/// Written down first: whoever finds the account knows whose it is.
+fn make_account(name: &str, words: &[&str]) -> Result<(), SetupFailure> {
+    lists::add(SETUP_PEOPLE, name)?;
+    let made = run("useradd", &[words, &[name]].concat());
+    // An account of that name that somebody else makes later is not Longshore's.
+    if made.is_err() && names::user(name).is_none() {
+        forget(name)?;
     }
-    let wanted = Wanted {
-        path: SUDOERS.to_owned(),
-        content: format!(
-            "# Made by longshore bootstrap: people have keys and no passwords.\n{lines}"
-        )
-        .into_bytes(),
-        mode: 0o440,
-        load: None,
-    };
-    if let Some(sign) = wanted.sign() {
-        planned.change(
-            format!("{sign} sudo without a password for those with keys ({SUDOERS})"),
-            move |_| {
-                // A file that sudo cannot read would lock everybody out of root.
-                let trial = tempfile::NamedTempFile::new().map_err(failed)?;
-                fs_err::write(trial.path(), &wanted.content).map_err(failed)?;
-                command::run("visudo", &[Path::new("-cqf"), trial.path()]).map_err(failed)?;
-                wanted.write().map_err(failed)
-            },
-        );
-    }
+    made
 }
 
-/// Whoever is no longer in the inventory: locked, without keys and groups; their files stay.
-fn departed(name: &str, facts: &Facts, planned: &mut Planned) {
-    let Some(account) = facts.accounts.get(name) else {
-        return;
-    };
-    let owner = Owner::of(name, account);
-    if account.locked && account.groups.is_empty() && !home_keys::any(&owner) {
-        return;
-    }
-    if facts.logged_in_as.as_deref() == Some(name) {
-        planned.problem(
-            format!("{name} is not in the inventory any more, and it is {name} who is logged in"),
-            "bootstrap as somebody else who stays",
-        );
-        return;
-    }
-    let own = name.to_owned();
-    planned.change(
-        format!("- user {name}: locked, keys removed; their files stay"),
-        move |_| {
-            run(
-                "usermod",
-                &["--lock", "--expiredate", "1", "--groups", "", &own],
-            )?;
-            home_keys::remove(&owner)?;
-            end_processes(owner.uid())
-        },
-    );
+fn forget(name: &str) -> Result<(), SetupFailure> {
+    lists::forget(SETUP_DOTFILES, name)?;
+    lists::forget(SETUP_PEOPLE, name)
 }
 
-/// A session that is open would outlive the lock.
-fn end_processes(uid: u32) -> Result<(), SetupFailure> {
-    for entry in fs_err::read_dir("/proc").map_err(failed)?.flatten() {
-        use std::os::unix::fs::MetadataExt as _;
-        let number = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        let theirs = entry.metadata().is_ok_and(|about| about.uid() == uid);
-        if let Some(pid) = number
-            .filter(|_| theirs)
-            .and_then(rustix::process::Pid::from_raw)
-        {
-            // One that has just ended by itself is fine.
-            let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    }
-    Ok(())
-}
-
-fn ours() -> BTreeSet<String> {
-    let text = fs_err::read_to_string(SETUP_PEOPLE).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
-}
-
-fn make_ours(name: &str) -> Result<(), SetupFailure> {
-    let mut all = ours();
-    all.insert(name.to_owned());
-    let text: String = all.iter().map(|name| format!("{name}\n")).collect();
-    system_file::put(Path::new(SETUP_PEOPLE), text)
-        .map(drop)
-        .map_err(failed)
-}
-
-fn run(program: &str, words: &[&str]) -> Result<(), SetupFailure> {
+pub(super) fn run(program: &str, words: &[&str]) -> Result<(), SetupFailure> {
     command::run(program, words).map(drop).map_err(failed)
 }
 
