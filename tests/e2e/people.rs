@@ -28,6 +28,10 @@ pub(crate) const STORIES: &[Story] = &[
         name: "people::the_key_of_ci_deploys_and_does_nothing_else",
         tell: ci_deploys,
     },
+    Story {
+        name: "people::dotfiles_come_with_the_account_or_later",
+        tell: dotfiles,
+    },
 ];
 
 const TINY: Sample = Sample::Tiny;
@@ -159,7 +163,7 @@ fn ci_deploys() -> Told {
     let controller = fleet.controller().with_home(&home).as_user("deploy");
     ended(&controller.run(&words)?, 0);
     let history = host.sh("longshore-agent history")?;
-    let by = |line: &str| line.split_whitespace().nth(3) == Some("deploy");
+    let by = |line: &str| line.split_whitespace().nth(4) == Some("deploy");
     assert!(history.lines().any(by), "{history}");
 
     // No shell, no file, no port, no other's account.
@@ -216,5 +220,39 @@ fn ci_deploys() -> Told {
     // Nor can it give itself more: its keys are root's.
     host.sh("! runuser -u deploy -- sh -c 'echo x >> /home/deploy/.ssh/authorized_keys || mv /home/deploy/.ssh /home/deploy/old' 2>/dev/null")?;
     host.sh("! runuser -u deploy -- sudo -n true 2>/dev/null")?;
+    Ok(())
+}
+
+fn dotfiles() -> Told {
+    let lease = lease_bare(1, ROOT)?;
+    let host = &lease.hosts[0];
+    let dev = Key::generate(&lease.folder().join("dev2"), "dev2")?;
+    let mut fleet = Fleet::new(&lease);
+    fleet.people = format!(
+        "[people.dev2]\nkeys = [\"{}\"]\ndotfiles = \"/opt/dots\"\n",
+        dev.public.trim()
+    );
+    fleet.write()?;
+    // The repository is not there: that is dev2's own trouble, told, and tried again.
+    for _ in 0..2 {
+        let answer = fleet.bootstrap(&[])?;
+        ended(&answer, 1);
+        assert!(
+            answer.all().contains("dotfiles of dev2"),
+            "{}",
+            answer.all()
+        );
+        assert!(gets_in(host, &dev, "dev2")?);
+        run(host, &["longshore-agent", "nginx"])?;
+    }
+    host.sh(
+        "git init -q /opt/dots && cd /opt/dots && printf '#!/bin/sh\\ncp vimrc ~/.vimrc\\nsetsid sleep 300 &\\n' > install.sh && \
+         chmod +x install.sh && echo mine > vimrc && git add . && git -c user.name=d -c user.email=d@x commit -qm dots && \
+         chown -R dev2: /opt/dots",
+    )?;
+    ended(&fleet.bootstrap(&[])?, 0);
+    let theirs = host.sh("stat -c %U /home/dev2/.vimrc && cat /home/dev2/.vimrc")?;
+    assert_eq!(theirs, "dev2\nmine\n");
+    nothing_to_do(&fleet.bootstrap(&["--check"])?);
     Ok(())
 }
