@@ -36,7 +36,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
             format!("~ finish what dpkg began ({} packages)", half.len()),
             |talk| {
                 run(talk, "dpkg", &["--force-confold", "--configure", "-a"])?;
-                apt(talk, &["--fix-broken", "install"])
+                apt(talk, &["--no-remove", "--fix-broken", "install"])
             },
         );
     }
@@ -66,7 +66,8 @@ fn wanted(desired: &Desired, facts: &Facts) -> BTreeSet<String> {
     also(system.timezone.is_some(), "tzdata");
     let acme = |app: &DesiredApp| matches!(app.tls, Some(DesiredTls::Acme));
     also(desired.apps.values().any(acme), "certbot");
-    also(system.docker, "docker.io");
+    // Docker's own package does as well.
+    also(system.docker && !facts.has("docker-ce"), "docker.io");
     also(system.fail2ban, "fail2ban");
     // Without it fail2ban of Debian 12 finds no log of sshd's.
     also(system.fail2ban, "python3-systemd");
@@ -82,7 +83,7 @@ fn install(talk: &mut Talk, names: &[String]) -> Result<(), SetupFailure> {
     if !lists_are_fresh() {
         apt(talk, &["update"])?;
     }
-    let mut words = vec!["--no-install-recommends", "install"];
+    let mut words = vec!["--no-remove", "--no-install-recommends", "install"];
     words.extend(names.iter().map(String::as_str));
     match apt(talk, &words) {
         Ok(()) => Ok(()),
@@ -191,6 +192,8 @@ fn refused(program: &str, words: &[&str], said: &[String], busy: bool) -> SetupF
         .any(|line| line.contains("Could not resolve") || line.contains("Failed to fetch"))
     {
         "see that this host reaches its package mirrors (/etc/apt/sources.list), then bootstrap again"
+    } else if said.iter().any(|line| line.contains("remove is disabled")) {
+        "other packages would have to go for it, and nothing is removed here: see which (`apt-get -s install` on the host), remove them there if you agree, then bootstrap again"
     } else {
         AGAIN
     };
@@ -225,6 +228,10 @@ mod tests {
             ),
             ("E: Failed to fetch http://mirror/x  404", "mirrors"),
             ("E: Unable to locate package x", "goes on"),
+            (
+                "E: Packages need to be removed but remove is disabled.",
+                "nothing is removed here",
+            ),
         ];
         for (line, next) in cases {
             let failure = said(line);
