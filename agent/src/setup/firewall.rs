@@ -9,17 +9,14 @@ use super::facts::Facts;
 use super::files::Wanted;
 use super::guard::Guard;
 use super::plan::{Planned, failed};
+use super::ports;
 use crate::command;
-use crate::layout::SETUP_FIREWALL;
+use crate::layout::{SETUP_FIREWALL, SETUP_TAKE_BACK};
 use crate::system_file;
 
 const FILE: &str = "/etc/longshore/firewall.nft";
 const UNIT: &str = "longshore-firewall.service";
 const TABLE: &str = "table inet longshore";
-/// Answers to DHCP come from nowhere in particular.
-const DHCP: [u16; 2] = [68, 546];
-/// Above it are the ends of connections that this host makes itself.
-const FIRST_EPHEMERAL: u16 = 32_768;
 
 pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     let unit = facts.unit(UNIT);
@@ -32,30 +29,44 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     let open = open(wanted, facts);
     let file = Wanted::text(FILE, text(&open), None);
     let loaded = unit.active && is_loaded();
+    if desired.system.docker || facts.has("docker.io") || facts.has("docker-ce") {
+        planned.note("ports that containers publish are open beside this firewall: Docker forwards them itself. Publish on 127.0.0.1 what is not for everybody");
+    }
     if file.sign().is_none() && loaded && unit.enabled {
         return;
     }
-    let closed: Vec<String> = if loaded {
-        Vec::new()
-    } else {
-        listening().difference(&open).cloned().collect()
-    };
-    if !closed.is_empty() && !wanted.close_used {
-        planned.lack(format!(
-            "the firewall is left off: it would close {}, where something listens. Name them in [setup.firewall] open, or bootstrap with --close-ports",
-            closed.join(", ")
-        ));
+    // What nobody confirmed is taken back first: then it shows what was there before.
+    if Path::new(SETUP_TAKE_BACK).exists() {
         return;
+    }
+    let was_on = fs_err::symlink_metadata(FILE).is_ok();
+    let question = question(was_on, &ports::used(), &open);
+    if let Some(question) = question.filter(|_| !wanted.close_used) {
+        return planned.lack(question);
     }
     let ports: Vec<&str> = open.iter().map(String::as_str).collect();
     planned.change(
         format!("~ firewall: only {} from outside", ports.join(", ")),
         move |talk| {
-            let back = if loaded { "restart" } else { "stop" };
-            let guard = Guard::over(&[FILE], &[&["systemctl", "--no-block", back, UNIT]])?;
+            let back = if unit.active { "restart" } else { "stop" };
+            let guard = Guard::over(
+                &[FILE, SETUP_FIREWALL],
+                &[&["systemctl", "--no-block", back, UNIT]],
+            )?;
             guard.change(talk, || turn_on(&file))
         },
     );
+}
+
+/// Rules that were on before have closed their ports long ago: they are made good unasked.
+fn question(was_on: bool, used: &BTreeSet<String>, open: &BTreeSet<String>) -> Option<String> {
+    let closed: Vec<&str> = used.difference(open).map(String::as_str).collect();
+    (!was_on && !closed.is_empty()).then(|| {
+        format!(
+            "the firewall is left off: it would close {}, where something listens. Name them in [setup.firewall] open, or bootstrap with --close-ports",
+            closed.join(", ")
+        )
+    })
 }
 
 /// SSH where it listens, and what the inventory says.
@@ -65,6 +76,11 @@ fn open(wanted: &DesiredFirewall, facts: &Facts) -> BTreeSet<String> {
     let ports = said("port").map(String::as_str).chain(addresses);
     let ports = ports.filter(|port| port.parse::<u16>().is_ok());
     let mut open: BTreeSet<String> = ports.map(|port| format!("{port}/tcp")).collect();
+    // systemd may listen in sshd's place, and elsewhere than sshd would.
+    let socket = facts.unit("ssh.socket");
+    if socket.active {
+        open.extend(socket.ports.iter().map(|port| format!("{port}/tcp")));
+    }
     if open.is_empty() {
         open.insert("22/tcp".to_owned());
     }
@@ -91,14 +107,15 @@ fn text(open: &BTreeSet<String>) -> String {
             ));
         }
     }
-    let [four, six] = DHCP;
-    // ICMP by its numbers: a small system lacks the file that has their names.
+    let (four, six) = ports::DHCP;
+    // By their numbers, for a small system lacks the file that has their names: ICMP, and what has no
+    // ports and is not ours to judge (IGMP, GRE, ESP, AH, VRRP).
     format!(
         "# Made by longshore bootstrap: changes are overwritten.\n\
          {TABLE}\ndelete {TABLE}\n{TABLE} {{\n    chain input {{\n        \
          type filter hook input priority 0; policy drop;\n        \
          ct state established,related accept\n        ct state invalid drop\n        \
-         iif \"lo\" accept\n        meta l4proto {{ 1, 58 }} accept\n        \
+         iif \"lo\" accept\n        meta l4proto {{ 1, 2, 47, 50, 51, 58, 112 }} accept\n        \
          udp dport {{ {four}, {six} }} accept\n{rules}    }}\n}}\n"
     )
 }
@@ -133,65 +150,10 @@ fn listing() -> String {
     command::run("nft", &words).unwrap_or_default()
 }
 
-/// Ports that something listens on for others than this host.
-fn listening() -> BTreeSet<String> {
-    let mut ports = BTreeSet::new();
-    for (file, protocol, state) in [
-        ("/proc/net/tcp", "tcp", "0A"),
-        ("/proc/net/tcp6", "tcp", "0A"),
-        ("/proc/net/udp", "udp", "07"),
-        ("/proc/net/udp6", "udp", "07"),
-    ] {
-        let text = fs_err::read_to_string(file).unwrap_or_default();
-        let found = listeners(&text, state).into_iter();
-        ports.extend(
-            found
-                .filter(|port| protocol == "tcp" || *port < FIRST_EPHEMERAL)
-                .filter(|port| protocol == "tcp" || !DHCP.contains(port))
-                .map(|port| format!("{port}/{protocol}")),
-        );
-    }
-    ports
-}
-
-fn listeners(text: &str, state: &str) -> Vec<u16> {
-    text.lines()
-        .skip(1)
-        .filter_map(|line| {
-            let mut words = line.split_whitespace().skip(1);
-            let (local, _, found) = (words.next()?, words.next()?, words.next()?);
-            let (address, port) = local.split_once(':')?;
-            let outside = !is_loopback(address);
-            (found == state && outside)
-                .then(|| u16::from_str_radix(port, 16).ok())
-                .flatten()
-        })
-        .collect()
-}
-
-/// The kernel writes each group of four bytes in the machine's own order.
-fn is_loopback(address: &str) -> bool {
-    let four = address.get(6..8) == Some("7F") && address.len() == 8;
-    let six = address == "00000000000000000000000001000000";
-    let mapped = address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F");
-    four || six || mapped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn listeners_are_those_that_others_reach() {
-        let tcp = "  sl  local_address rem_address   st\n   \
-                   0: 00000000:0016 00000000:0000 0A 0\n   \
-                   1: 0100007F:1538 00000000:0000 0A 0\n   \
-                   2: 0200000A:0050 0100000A:AAAA 01 0\n";
-        assert_eq!(listeners(tcp, "0A"), [22]);
-        let six = "  sl\n   0: 00000000000000000000000001000000:0050 0:0 0A 0\n   \
-                   1: 00000000000000000000000000000000:01BB 0:0 0A 0\n";
-        assert_eq!(listeners(six, "0A"), [443]);
-    }
+    use crate::setup::units::Unit;
 
     #[test]
     fn rules_name_the_ports() {
@@ -199,5 +161,43 @@ mod tests {
         let text = text(&open.into());
         assert!(text.contains("tcp dport { 22, 80 } accept"), "{text}");
         assert!(text.contains("udp dport { 51820 } accept"), "{text}");
+        // Tunnels and routers that others set up have no ports.
+        assert!(text.contains("meta l4proto { 1, 2, 47, 50, 51, 58, 112 } accept"));
+    }
+
+    #[test]
+    fn the_port_of_an_active_ssh_socket_is_open() {
+        let wanted = DesiredFirewall {
+            open: BTreeSet::new(),
+            close_used: false,
+        };
+        let sshd = |active: bool| {
+            let socket = Unit {
+                active,
+                ports: vec![2222],
+                ..Unit::default()
+            };
+            let facts = Facts {
+                units: [("ssh.socket".to_owned(), socket)].into(),
+                sshd: [("port".to_owned(), vec!["22".to_owned()])].into(),
+                ..Facts::default()
+            };
+            open(&wanted, &facts).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(sshd(true), ["22/tcp", "2222/tcp"]);
+        assert_eq!(sshd(false), ["22/tcp"]);
+    }
+
+    #[test]
+    fn only_a_firewall_that_was_never_on_asks_before_it_closes_ports() {
+        let used = BTreeSet::from(["25/tcp".to_owned(), "22/tcp".to_owned()]);
+        let open = BTreeSet::from(["22/tcp".to_owned()]);
+        assert_eq!(question(true, &used, &open), None);
+        assert!(
+            question(false, &used, &open)
+                .unwrap()
+                .contains("close 25/tcp,")
+        );
+        assert_eq!(question(false, &open, &open), None);
     }
 }

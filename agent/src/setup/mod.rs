@@ -25,6 +25,7 @@ mod packages;
 mod pending;
 mod people;
 mod plan;
+mod ports;
 mod sshd;
 mod sudoers;
 mod swap;
