@@ -17,6 +17,7 @@ mod guard;
 mod home_keys;
 mod homes;
 mod host_files;
+mod kernel;
 mod lists;
 mod lockout;
 mod nginx;
@@ -138,7 +139,7 @@ fn plan_all(desired: &Desired, facts: &Facts) -> Result<Planned, SetupFailure> {
     people::plan(desired, facts, &mut planned)?;
     host_files::plan(desired, &mut planned)?;
     agent::plan(desired, facts, &mut planned)?;
-    nginx::plan(facts, &mut planned);
+    nginx::plan(desired, facts, &mut planned);
     sshd::plan(desired, facts, &mut planned);
     firewall::plan(desired, facts, &mut planned);
     // Last, for it may fail for reasons beyond this host.

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use longshore_shared::setup::SetupFailure;
 
+use super::nginx;
 use super::plan::{Planned, failed};
+use super::system::SYSCTL;
 use crate::command;
 use crate::layout::SETUP_PENDING;
 use crate::system_file;
@@ -49,9 +51,23 @@ impl Load {
             Self::Units => &["systemctl", "daemon-reload"],
             Self::Nginx => &["systemctl", "reload-or-restart", "nginx"],
             Self::Journal => &["systemctl", "restart", "systemd-journald"],
-            Self::Sysctl => &["/usr/lib/systemd/systemd-sysctl"],
+            Self::Sysctl => &["/usr/lib/systemd/systemd-sysctl", SYSCTL],
             Self::Fail2ban => &["systemctl", "reload-or-restart", "fail2ban"],
             Self::Agent => &["systemctl", "restart", "longshore-agent"],
+        }
+    }
+
+    /// Whether there is still something that could take it: a package may have gone since.
+    fn has_taker(self) -> bool {
+        match self {
+            Self::Units | Self::Journal => true,
+            Self::Sysctl => Path::new(SYSCTL).exists(),
+            Self::Nginx | Self::Fail2ban | Self::Agent => {
+                let unit = self.command().last().copied().unwrap_or_default();
+                let words = ["show", "--property=LoadState", "--value", unit];
+                let said = command::run("systemctl", &words);
+                said.map_or(true, |state| state.trim() != "not-found")
+            }
         }
     }
 }
@@ -84,7 +100,9 @@ pub(super) fn note(load: Load) -> io::Result<()> {
 pub(super) fn load(load: Load) -> Result<(), SetupFailure> {
     let mut all = noted();
     if let Some(at) = all.iter().position(|one| *one == load) {
-        run(load)?;
+        if load.has_taker() {
+            run(load)?;
+        }
         all.remove(at);
         write(&all).map_err(failed)?;
     }
@@ -105,7 +123,11 @@ pub(super) fn load_all() -> Vec<SetupFailure> {
 
 fn run(load: Load) -> Result<(), SetupFailure> {
     if let [program, words @ ..] = load.command() {
-        command::run(program, words).map_err(failed)?;
+        let done = command::run(program, words).map(drop).map_err(failed);
+        return match load {
+            Load::Nginx => done.map_err(nginx::with_its_words),
+            _ => done,
+        };
     }
     Ok(())
 }

@@ -6,16 +6,25 @@ use longshore_shared::setup::{DesiredSystem, SetupFailure};
 
 use super::facts::Facts;
 use super::files::{self, Wanted};
+use super::kernel;
 use super::pending::Load;
 use super::plan::{Planned, failed};
-use crate::command;
+use super::units;
 use crate::links;
 
 const UPGRADES: &str = "/etc/apt/apt.conf.d/52longshore";
 const JOURNAL: &str = "/etc/systemd/journald.conf.d/longshore.conf";
-const SYSCTL: &str = "/etc/sysctl.d/60-longshore.conf";
+/// Loaded by itself: what others set is theirs to load.
+pub(super) const SYSCTL: &str = "/etc/sysctl.d/60-longshore.conf";
 const JAIL: &str = "/etc/fail2ban/jail.d/longshore.conf";
-const MADE: &str = "Made by longshore bootstrap: changes are overwritten.";
+pub(super) const MADE: &str = "Made by longshore bootstrap: changes are overwritten.";
+const CLOCKS: [&str; 5] = [
+    "systemd-timesyncd.service",
+    "chrony.service",
+    "ntpsec.service",
+    "ntp.service",
+    "openntpd.service",
+];
 
 pub(super) fn plan(system: &DesiredSystem, facts: &Facts, planned: &mut Planned) {
     let mut file = |wanted: Option<String>, path: &'static str, load, what: &str| match wanted {
@@ -31,13 +40,7 @@ pub(super) fn plan(system: &DesiredSystem, facts: &Facts, planned: &mut Planned)
     let journal = system.journal.as_ref();
     let journal = journal.map(|size| format!("# {MADE}\n[Journal]\nSystemMaxUse={size}\n"));
     file(journal, JOURNAL, Some(Load::Journal), "size of the journal");
-    let sysctl = (!system.sysctl.is_empty()).then(|| {
-        let lines = system.sysctl.iter();
-        let lines: String = lines
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect();
-        format!("# {MADE}\n{lines}")
-    });
+    let sysctl = (!system.sysctl.is_empty()).then(|| kernel::text(&system.sysctl));
     file(sysctl, SYSCTL, Some(Load::Sysctl), "kernel settings");
     let jail = system
         .fail2ban
@@ -51,23 +54,44 @@ pub(super) fn plan(system: &DesiredSystem, facts: &Facts, planned: &mut Planned)
     if let Some(zone) = &system.timezone {
         time_zone(zone, planned);
     }
-    let guard = facts.unit("fail2ban.service");
-    if system.fail2ban && guard.loaded && !(guard.enabled && guard.active) {
-        planned.change("~ fail2ban runs, after a reboot too", |_| {
-            command::run("systemctl", &["enable", "--quiet", "--now", "fail2ban"])
-                .map(drop)
-                .map_err(failed)
-        });
+    kernel::plan(&system.sysctl, facts, planned);
+    for (wanted, unit, what) in [
+        (system.fail2ban, "fail2ban.service", "fail2ban"),
+        (system.docker, "docker.service", "Docker"),
+        // The one reads what is new, the other installs it.
+        (
+            system.security_upgrades,
+            "apt-daily.timer",
+            "security upgrades",
+        ),
+        (
+            system.security_upgrades,
+            "apt-daily-upgrade.timer",
+            "security upgrades",
+        ),
+    ] {
+        if wanted {
+            units::plan_running(planned, facts, unit, what);
+        }
     }
-    let timesyncd = "systemd-timesyncd.service";
-    let clock = facts.unit(timesyncd);
-    let keeps_time = clock.enabled && (clock.active || facts.container);
-    if system.clock_sync && clock.loaded && !keeps_time {
-        planned.change("~ clock kept by systemd-timesyncd", |_| {
-            command::run("systemctl", &["enable", "--now", "systemd-timesyncd"])
-                .map(drop)
-                .map_err(failed)
-        });
+    if system.clock_sync {
+        clock(facts, planned);
+    }
+}
+
+/// One of them is enough. In a container none runs, for the clock is the machine's.
+fn clock(facts: &Facts, planned: &mut Planned) {
+    let keeps = |name: &&'static str| {
+        let unit = facts.unit(name);
+        unit.runs() || (unit.enabled && facts.container)
+    };
+    if CLOCKS.iter().any(keeps) {
+        return;
+    }
+    let there = CLOCKS.into_iter().find(|name| facts.unit(name).loaded);
+    let masked = || CLOCKS.into_iter().find(|name| facts.unit(name).masked);
+    if let Some(name) = there.or_else(masked) {
+        units::plan_running(planned, facts, name, "clock kept");
     }
 }
 
@@ -91,4 +115,51 @@ fn time_zone(zone: &str, planned: &mut Planned) {
         }
         links::replace(Path::new("/etc/localtime"), &target).map_err(failed)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::units::Unit;
+    use super::*;
+
+    fn clock_planned(units: &[(&str, Unit)], container: bool) -> Planned {
+        let units = units.iter().cloned();
+        let facts = Facts {
+            units: units.map(|(name, unit)| (name.to_owned(), unit)).collect(),
+            container,
+            ..Facts::default()
+        };
+        let mut planned = Planned::default();
+        clock(&facts, &mut planned);
+        planned
+    }
+
+    #[test]
+    fn any_one_program_keeps_the_clock() {
+        let unit = |active: bool| Unit {
+            loaded: true,
+            enabled: true,
+            active,
+            ..Unit::default()
+        };
+        let masked = Unit {
+            masked: true,
+            ..Unit::default()
+        };
+        let (chrony, timesyncd) = ("chrony.service", "systemd-timesyncd.service");
+        assert!(
+            clock_planned(&[(chrony, unit(true))], false)
+                .changes
+                .is_empty()
+        );
+        assert!(
+            clock_planned(&[(chrony, unit(false))], true)
+                .changes
+                .is_empty()
+        );
+        let stopped = clock_planned(&[(chrony, unit(false)), (timesyncd, masked.clone())], false);
+        assert!(stopped.changes[0].what.contains(chrony) && stopped.lacks.is_empty());
+        let none = clock_planned(&[(timesyncd, masked)], false);
+        assert!(none.changes.is_empty() && none.lacks[0].contains("unmask"));
+    }
 }
