@@ -143,7 +143,7 @@ fn plan_all(desired: &Desired, facts: &Facts) -> Result<Planned, SetupFailure> {
     sshd::plan(desired, facts, &mut planned);
     firewall::plan(desired, facts, &mut planned);
     // Last, for it may fail for reasons beyond this host.
-    certificates::plan(desired, &mut planned);
+    certificates::plan(desired, facts, &mut planned);
     pending::plan(&mut planned);
     Ok(planned)
 }
