@@ -55,6 +55,7 @@ async fn whole(job: &Job, wanted: &Wanted, ended: &mut Ended) -> Result<(), Stop
     let mut desired = wanted.desired.clone();
     let shuts_root_out = desired.sshd.as_ref().is_some_and(|sshd| !sshd.root_login);
     desired.sudo_login = contact.by_sudo();
+    desired.login_key = contact.session.login_key().map(key_line);
     if shuts_root_out && !desired.sudo_login {
         desired.sudo_login = closed(contact::own_sudo(job, host, &contact).await).await;
     }

@@ -288,7 +288,13 @@ impl Checker<'_> {
         if let Some(domain) = &file.domain
             && !is_domain(domain.as_ref())
         {
-            let what = format!("`{}` is not a domain name", domain.as_ref());
+            let text = domain.as_ref();
+            let lower = text.to_ascii_lowercase();
+            let what = if is_domain(&lower) {
+                format!("`{text}` has capital letters: write \"{lower}\"")
+            } else {
+                format!("`{text}` is not a domain name: write one such as \"www.example.com\"")
+            };
             return Err(self.wrong(domain.span(), what));
         }
         let tls = file.tls.map(|tls| self.tls(tls)).transpose()?;

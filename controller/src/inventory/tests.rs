@@ -162,6 +162,15 @@ fn every_mistake_names_its_line() {
             "not a domain",
         ),
         (
+            host(
+                "a",
+                "x",
+                "[environments.e.apps.p]\nhosts = [\"a\"]\ndomain = \"Www.Example.com\"\n",
+            ),
+            6,
+            "write \"www.example.com\"",
+        ),
+        (
             "[environments.\"../x\"]\n".to_owned(),
             1,
             "environment name",

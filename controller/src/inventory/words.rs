@@ -38,13 +38,15 @@ pub(crate) fn is_user(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
+/// As the agent reads it: one that it does not take would make a host's whole host.toml unreadable.
 pub(super) fn is_domain(text: &str) -> bool {
     let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
+        (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && label
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
     text.len() <= 253 && text.split('.').all(label)
 }
@@ -124,6 +126,10 @@ mod tests {
         }
         assert!(is_zone("Europe/Berlin") && is_zone("UTC"));
         assert!(!is_zone("../etc/passwd") && !is_zone("/UTC") && !is_zone(""));
+        assert!(is_domain("www.example.com"));
+        for wrong in ["Www.example.com", "a..b", "-a.b", "a_b", "a.b;", ""] {
+            assert!(!is_domain(wrong), "{wrong}");
+        }
         assert!(is_package("libpq-dev") && !is_package("--yes") && !is_package("a b"));
     }
 }

@@ -20,12 +20,14 @@ use super::target::Target;
 /// Stock sshd hangs up at the sixth failure.
 const MOST_TRIES: usize = 5;
 
+/// Gives back the key that let the person in; nothing where it was a certificate, which stands in no
+/// file of keys.
 pub(super) async fn authenticate(
     handle: &mut Handle<Gatekeeper>,
     target: &Target,
     keyring: &Keyring,
     deadline: &mut Deadline,
-) -> Result<(), ConnectError> {
+) -> Result<Option<PublicKey>, ConnectError> {
     let mut attempt = Attempt {
         handle,
         target,
@@ -33,10 +35,11 @@ pub(super) async fn authenticate(
         offered: Vec::new(),
         tried: Vec::new(),
         notes: Vec::new(),
+        let_in: None,
         closed: false,
     };
     if attempt.agent().await? || attempt.files(keyring).await? {
-        return Ok(());
+        return Ok(attempt.let_in);
     }
     Err(ConnectError::Authentication {
         user: target.user.clone(),
@@ -53,6 +56,8 @@ struct Attempt<'a> {
     offered: Vec<PublicKey>,
     tried: Vec<String>,
     notes: Vec<String>,
+    /// The plain key that was taken.
+    let_in: Option<PublicKey>,
     /// The host will hear no more.
     closed: bool,
 }
@@ -142,6 +147,7 @@ impl Attempt<'_> {
         let user = self.target.user.clone();
         let hash = self.rsa_hash(&key).await?;
         self.offered.push(key.clone());
+        let plain = matches!(identity, AgentIdentity::PublicKey { .. }).then(|| key.clone());
         let result = match identity {
             AgentIdentity::PublicKey { comment, .. } => {
                 self.tried
@@ -166,7 +172,7 @@ impl Attempt<'_> {
             }
         };
         match result {
-            Ok(result) => Ok(self.outcome(result)),
+            Ok(result) => Ok(self.outcome(result, plain)),
             Err(AgentAuthError::Key(error)) => {
                 self.notes.push(format!("ssh-agent did not sign: {error}."));
                 Ok(false)
@@ -206,13 +212,14 @@ impl Attempt<'_> {
             }
             self.offered.push(key.public_key().clone());
             self.tried.push(describe(key.public_key(), &place(file)));
+            let plain = key.public_key().clone();
             let key = PrivateKeyWithHashAlg::new(Arc::clone(&key), None);
             let work = self
                 .handle
                 .authenticate_publickey(self.target.user.clone(), key);
             match self.deadline.run("authentication", work).await? {
                 Ok(result) => {
-                    if self.outcome(result) {
+                    if self.outcome(result, Some(plain)) {
                         return Ok(true);
                     }
                 }
@@ -222,9 +229,12 @@ impl Attempt<'_> {
         Ok(false)
     }
 
-    fn outcome(&mut self, result: AuthResult) -> bool {
+    fn outcome(&mut self, result: AuthResult, plain: Option<PublicKey>) -> bool {
         match result {
-            AuthResult::Success => true,
+            AuthResult::Success => {
+                self.let_in = plain;
+                true
+            }
             AuthResult::Failure {
                 remaining_methods,
                 partial_success,

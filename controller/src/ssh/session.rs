@@ -52,6 +52,7 @@ pub struct Session {
     jumps: Vec<Handle<Gatekeeper>>,
     traffic: Arc<Traffic>,
     host_key: Arc<OnceLock<PublicKey>>,
+    login_key: Option<PublicKey>,
 }
 
 impl Session {
@@ -59,7 +60,7 @@ impl Session {
         let mut jumps: Vec<Handle<Gatekeeper>> = Vec::new();
         for (index, hop) in target.jumps.iter().enumerate() {
             let before = before(&jumps, &target.jumps, index);
-            let handle = open(hop, before, keyring, &Arc::default(), Arc::default())
+            let (handle, _) = open(hop, before, keyring, &Arc::default(), Arc::default())
                 .await
                 .map_err(|source| ConnectError::Jump {
                     jump: hop.name.clone(),
@@ -70,12 +71,14 @@ impl Session {
         let traffic = Arc::new(Traffic::default());
         let last = before(&jumps, &target.jumps, target.jumps.len());
         let host_key = Arc::default();
-        let handle = open(target, last, keyring, &traffic, Arc::clone(&host_key)).await?;
+        let shown = Arc::clone(&host_key);
+        let (handle, login_key) = open(target, last, keyring, &traffic, shown).await?;
         Ok(Session {
             handle,
             jumps,
             traffic,
             host_key,
+            login_key,
         })
     }
 
@@ -97,6 +100,11 @@ impl Session {
     /// The key by which the host proved itself.
     pub fn host_key(&self) -> Option<&PublicKey> {
         self.host_key.get()
+    }
+
+    /// The key by which the person was let in; nothing where it was a certificate.
+    pub fn login_key(&self) -> Option<&PublicKey> {
+        self.login_key.as_ref()
     }
 
     pub fn traffic(&self) -> &Traffic {
@@ -142,7 +150,7 @@ async fn open(
     keyring: &Keyring,
     traffic: &Arc<Traffic>,
     shown: Arc<OnceLock<PublicKey>>,
-) -> Result<Handle<Gatekeeper>, ConnectError> {
+) -> Result<(Handle<Gatekeeper>, Option<PublicKey>), ConnectError> {
     // Judged first: a known_hosts file that cannot be read is no reason to bother the host.
     let judge = HostKeyJudge::new(&target.trust)?;
     let algorithms = judge.algorithms();
@@ -175,8 +183,8 @@ async fn open(
             handshake(stream, gatekeeper, algorithms, &address, &mut deadline).await?
         }
     };
-    auth::authenticate(&mut handle, target, keyring, &mut deadline).await?;
-    Ok(handle)
+    let login_key = auth::authenticate(&mut handle, target, keyring, &mut deadline).await?;
+    Ok((handle, login_key))
 }
 
 async fn handshake<S>(

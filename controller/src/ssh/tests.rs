@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use russh::cipher;
-use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
+use russh::keys::{PrivateKey, PublicKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::test_server::{Plays, Server, new_key};
@@ -90,6 +90,8 @@ async fn a_pinned_host_lets_a_known_key_in_and_channels_share_the_session() {
         ["longshore-agent connect"; 2]
     );
     assert!(session.traffic().sent() > 1000 && session.traffic().received() > 1000);
+    let login_key = session.login_key().map(PublicKey::key_data);
+    assert_eq!(login_key, Some(person.key.public_key().key_data()));
     session.close().await;
 }
 
