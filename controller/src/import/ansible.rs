@@ -27,6 +27,8 @@ pub(super) struct Inventory {
     order: Vec<String>,
     hosts: BTreeMap<String, Variables>,
     groups: BTreeMap<String, Group>,
+    /// How many names were spelled out, also the same ones again.
+    spelled: usize,
     /// What was not understood on the way.
     pub(super) rest: Hosts,
 }
@@ -43,13 +45,17 @@ impl Inventory {
     pub(super) fn hosts(&mut self, group: &str, entry: &str, variables: &Variables) -> Option<()> {
         let (pattern, port) = without_port(entry);
         let names = spelled_out(pattern)?;
-        if !names.iter().all(|name| is_host(name)) {
+        self.spelled = self.spelled.saturating_add(names.len());
+        if self.spelled > MOST_NAMES || !names.iter().all(|name| is_host(name)) {
             return None;
         }
         for name in names {
             let port = port.map(|port| ("ansible_port".to_owned(), Some(port.to_owned())));
             let variables = port.into_iter().chain(variables.clone());
             if !self.hosts.contains_key(&name) {
+                if self.order.len() >= MOST_HOSTS {
+                    return None;
+                }
                 self.order.push(name.clone());
             }
             self.hosts
@@ -227,9 +233,18 @@ fn without_port(entry: &str) -> (&str, Option<&str>) {
 
 /// No range of servers is longer.
 const LONGEST: usize = 10_000;
+/// No fleet is larger, and no host is named so often: a file of few lines could stand for more than fits
+/// into memory.
+const MOST_HOSTS: usize = 10_000;
+const MOST_NAMES: usize = 10 * MOST_HOSTS;
+/// No name has more ranges.
+const MOST_RANGES: usize = 8;
 
 /// `web[01:03].example.com` as Ansible spells it out.
 fn spelled_out(pattern: &str) -> Option<Vec<String>> {
+    if pattern.matches('[').count() > MOST_RANGES {
+        return None;
+    }
     let Some((head, rest)) = pattern.split_once('[') else {
         return Some(vec![pattern.to_owned()]);
     };

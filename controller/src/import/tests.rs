@@ -197,6 +197,21 @@ fn ranges_are_spelled_out() {
 }
 
 #[test]
+fn a_hostile_file_ends_in_an_error() {
+    let brackets = format!("[web]\na{}\n", "[1:2]".repeat(100_000));
+    let ranges: String = (0..20).map(|n| format!("h{n}-[1:1000]\n")).collect();
+    let again = "h[1:9999]\n".repeat(20);
+    for text in [
+        brackets,
+        format!("[web]\n{ranges}"),
+        format!("[web]\n{again}"),
+    ] {
+        let error = error(&text, Some(Format::AnsibleIni)).to_string();
+        assert!(error.contains("no name of hosts"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_in_a_yaml_inventory_and_no_host_is_named() {
     let text = "web:\n  hosts: [one, two]\ndb:\n  hosts:\n    'no host':\n    three:\nmore: s3cret\nother:\n  password: s3cret\n";
     assert_eq!(found(text), ["three three [db]"]);
