@@ -4,9 +4,9 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::error::CommandError;
 use crate::exit_code::Exit;
@@ -17,7 +17,22 @@ use crate::ssh::AskPassphrase;
 pub struct Ui {
     json: bool,
     bars: Option<MultiProgress>,
-    out: Mutex<()>,
+    /// One question at a time; held by nobody but those who ask.
+    asking: Mutex<()>,
+    out: Mutex<Out>,
+}
+
+/// While a question is open, lines wait here and whoever says them goes on.
+#[derive(Debug, Default)]
+struct Out {
+    question_open: bool,
+    waiting: Vec<(To, String)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum To {
+    Out,
+    Err,
 }
 
 impl Ui {
@@ -28,7 +43,8 @@ impl Ui {
         Ui {
             json,
             bars,
-            out: Mutex::new(()),
+            asking: Mutex::default(),
+            out: Mutex::default(),
         }
     }
 
@@ -46,19 +62,19 @@ impl Ui {
         if self.json {
             self.note(line);
         } else {
-            self.write(&mut io::stdout(), line);
+            self.write(To::Out, line);
         }
     }
 
     /// A line about how the work goes; never part of the answer.
     pub fn note(&self, line: &str) {
-        self.write(&mut io::stderr(), line);
+        self.write(To::Err, line);
     }
 
     /// One object of `--json`; silent without it.
     pub fn machine(&self, object: &str) {
         if self.json {
-            self.write(&mut io::stdout(), object);
+            self.write(To::Out, object);
         }
     }
 
@@ -115,26 +131,58 @@ impl Ui {
                 Err(_) => String::new(),
             }
         };
-        let _guard = self.out.lock();
-        match &self.bars {
-            Some(bars) => bars.suspend(ask),
-            None => ask(),
-        }
+        self.question(ask)
     }
 
-    /// A closed pipe (`longshore status | head`) is the reader's choice, so a failed write is not
-    /// an error of the command.
-    fn write(&self, to: &mut dyn Write, line: &str) {
-        let _guard = self.out.lock();
-        let mut print = || {
-            let _ = writeln!(to, "{line}");
-            let _ = to.flush();
-        };
+    /// Has the terminal for one question. Lines that others say meanwhile are shown after it, and
+    /// bars are hidden until then: nobody waits for the person but whoever asked.
+    fn question<T>(&self, ask: impl FnOnce() -> T) -> T {
+        let _one_at_a_time = self.asking.lock();
+        self.out().question_open = true;
+        if let Some(bars) = &self.bars {
+            // A terminal that cannot be cleared shows the question below the bars.
+            let _ = bars.clear();
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let answer = ask();
+        let mut out = self.out();
+        out.question_open = false;
+        for (to, line) in out.waiting.drain(..) {
+            print(to, &line);
+        }
+        if let Some(bars) = &self.bars {
+            bars.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        answer
+    }
+
+    /// A panic while it was held leaves nothing half written here.
+    fn out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, to: To, line: &str) {
+        let mut out = self.out();
+        if out.question_open {
+            out.waiting.push((to, line.to_owned()));
+            return;
+        }
         match &self.bars {
-            Some(bars) => bars.suspend(print),
-            None => print(),
+            Some(bars) => bars.suspend(|| print(to, line)),
+            None => print(to, line),
         }
     }
+}
+
+/// A closed pipe (`longshore status | head`) is the reader's choice, so a failed write is not an error
+/// of the command.
+fn print(to: To, line: &str) {
+    let stream: &mut dyn Write = match to {
+        To::Out => &mut io::stdout(),
+        To::Err => &mut io::stderr(),
+    };
+    let _ = writeln!(stream, "{line}");
+    let _ = stream.flush();
 }
 
 impl Ui {
@@ -150,11 +198,7 @@ impl Ui {
             let _ = err.flush();
             console::Term::stderr().read_secure_line().ok()
         };
-        let _guard = self.out.lock();
-        match &self.bars {
-            Some(bars) => bars.suspend(ask),
-            None => ask(),
-        }
+        self.question(ask)
     }
 }
 
@@ -181,5 +225,30 @@ pub fn clap_message(error: &clap::Error) -> Exit {
         Exit::Usage
     } else {
         Exit::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_question_but_whoever_asked() {
+        let ui = Arc::new(Ui::new(true));
+        let waiting = |ui: &Ui| ui.out().waiting.len();
+        ui.question(|| {
+            let (said, heard) = mpsc::channel();
+            let other = Arc::clone(&ui);
+            std::thread::spawn(move || {
+                other.note("a line of another host");
+                said.send(()).unwrap();
+            });
+            heard.recv_timeout(Duration::from_secs(5)).unwrap();
+            assert_eq!(waiting(&ui), 1);
+        });
+        assert_eq!(waiting(&ui), 0);
     }
 }
