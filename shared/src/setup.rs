@@ -93,6 +93,9 @@ pub struct Desired {
     pub people: Vec<DesiredPerson>,
     /// Public keys that may do nothing but deploy.
     pub deploy_keys: Vec<String>,
+    /// Who may let a release serve whose key was revoked: names and `@groups`. Nothing is the agent's
+    /// own default.
+    pub overrule: Option<Vec<String>>,
     /// Whom the host trusts; it takes them once, and later only from somebody whom it trusts.
     pub trust: Option<TrustRules>,
     /// What the environment's other hosts trust by a signed file: a host that was rebuilt begins with

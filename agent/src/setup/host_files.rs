@@ -115,6 +115,9 @@ fn host_toml(desired: &Desired) -> String {
          environment = \"{}\"\nhost = \"{}\"\n\n[access]\ndeploy = [\"@{DEPLOY_GROUP}\"]\n",
         desired.environment, desired.host
     );
+    if let Some(overrule) = &desired.overrule {
+        text.push_str(&format!("overrule = {overrule:?}\n"));
+    }
     for (name, app) in &desired.apps {
         text.push_str(&format!("\n[apps.{name}]\n"));
         let Some(domain) = &app.domain else { continue };
@@ -137,7 +140,8 @@ pub(super) mod tests {
     use longshore_shared::setup::{DesiredApp, DesiredSystem};
 
     use super::*;
-    use crate::host::Host;
+    use crate::host::{Host, Right};
+    use crate::names::Person;
 
     pub(in crate::setup) fn desired() -> Desired {
         let app = DesiredApp {
@@ -153,6 +157,7 @@ pub(super) mod tests {
             ]),
             people: Vec::new(),
             deploy_keys: Vec::new(),
+            overrule: Some(vec!["@leads".to_owned(), "ops1".to_owned()]),
             trust: None,
             signed_trust: None,
             system: DesiredSystem {
@@ -181,6 +186,17 @@ pub(super) mod tests {
         let host: Host = toml::from_str(&host_toml(&desired())).unwrap();
         assert_eq!(host.environment.as_str(), "production");
         assert_eq!(host.host.as_str(), "web-1");
+        for (name, group, may) in [
+            ("ops1", "longshore", true),
+            ("ann", "leads", true),
+            ("bob", "sudo", false),
+        ] {
+            let person = Person {
+                name: name.to_owned(),
+                groups: vec![group.to_owned()],
+            };
+            assert_eq!(host.allows(&person, Right::Overrule), may, "{name}");
+        }
         let domains: Vec<_> = host
             .apps
             .values()

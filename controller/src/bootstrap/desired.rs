@@ -47,6 +47,7 @@ pub(crate) fn desired(
             })
             .collect(),
         deploy_keys: environment.deploy_keys.iter().map(key_line).collect(),
+        overrule: environment.overrule.clone(),
         trust: trust.cloned(),
         signed_trust: None,
         system: setup.system.clone(),
@@ -113,6 +114,8 @@ mod tests {
         assert!(staging.sshd.is_some_and(|sshd| !sshd.root_login));
         let production = of("production");
         assert_eq!(production.deploy_keys.len(), 1);
+        assert_eq!(staging.overrule, None);
+        assert_eq!(production.overrule, Some(vec!["@sudo".to_owned()]));
         let firewall = production.firewall.unwrap();
         assert!(firewall.close_used && firewall.open.contains("443/tcp"));
         let app = production.apps.values().next().unwrap();

@@ -17,6 +17,12 @@ pub(super) fn render(answers: &Answers) -> String {
 # Who may sign releases, in the format of ssh-keygen's ALLOWED SIGNERS; beside this file.
 signers = \"allowed_signers\"
 
+# People get an account on every host by `longshore bootstrap`. Who is in longshore may deploy, who is in
+# sudo may become root; as long as nobody is named, root alone can deploy. Name yourself:
+# [people.ops1]
+# keys = [\"ssh-ed25519 AAAA… ops1@example.com\"]   # as in ~/.ssh/id_ed25519.pub
+# groups = [\"sudo\", \"longshore\"]
+
 # An environment is a set of hosts. A host belongs to one, and says so itself in its host.toml.
 # One that is named production takes only versions that come after what serves there (forward_only).
 [environments.production]
@@ -28,7 +34,7 @@ name = \"web-1\"                  # how you call it: --on web-1
 # host, host:port, IPv6 or [IPv6]:port; ~/.ssh/config applies
 address = {address}
 roles = [\"web\"]                 # named as @web by apps, --on and --exclude
-# user = \"deploy\"               # else LONGSHORE_USER, ~/.ssh/config, your own name
+# user = \"ops1\"                 # goes before ~/.ssh/config and your own name; LONGSHORE_USER goes before it
 # The host's public key, as `ssh-keyscan` prints it (from a place that you trust). Without it,
 # ~/.ssh/known_hosts must know the host; an unknown one is always refused.
 # host_key = \"ssh-ed25519 AAAA…\"

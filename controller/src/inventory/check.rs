@@ -118,6 +118,7 @@ impl Checker<'_> {
         let deploy_keys = deploy_keys.map(|key| self.public_key(key.as_ref(), key.span()));
         Ok(Environment {
             release_by: release_by.transpose()?,
+            overrule: file.overrule.map(|by| self.overrule(by)).transpose()?,
             forward_only: file.forward_only.unwrap_or(name.as_str() == PRODUCTION),
             people: self.accounts(file.people, fleet.people)?,
             deploy_keys: deploy_keys.collect::<Result<_, _>>()?,
@@ -150,6 +151,20 @@ impl Checker<'_> {
                 }),
             };
             if let Some(what) = what {
+                return Err(self.wrong(entry.span(), what));
+            }
+        }
+        Ok(entries.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    /// Names of the host: they need not be accounts that Longshore makes.
+    fn overrule(&self, entries: Vec<Spanned<String>>) -> Result<Vec<String>, Complaint> {
+        for entry in &entries {
+            let text = entry.as_ref();
+            if !is_account(text.strip_prefix('@').unwrap_or(text)) {
+                let what = format!(
+                    "`{text}` is no account, nor a group of a host: write a name, or \"@sudo\""
+                );
                 return Err(self.wrong(entry.span(), what));
             }
         }

@@ -64,6 +64,8 @@ pub struct Environment {
     pub name: EnvironmentName,
     /// Who may release here, by principal or `@group`. Nothing means every signer.
     pub release_by: Option<Vec<String>>,
+    /// Who may let a release serve whose key was revoked: names and `@groups`.
+    pub overrule: Option<Vec<String>>,
     /// Whether a deployment has to come after what serves.
     pub forward_only: bool,
     /// Who has an account on its hosts.

@@ -186,6 +186,11 @@ fn every_mistake_names_its_line() {
             "is no signer",
         ),
         (
+            "[environments.e]\noverrule = [\"a\\\"b\"]\n".to_owned(),
+            2,
+            "is no account",
+        ),
+        (
             "[people.a]\nprincipal = \"a,b\"\n".to_owned(),
             2,
             "is no principal",
