@@ -8,8 +8,8 @@ pub(super) const PROBE: &str = "sh -c 'echo longshore-probe; id -u; uname -m; \
     if [ -r /usr/local/bin/longshore-agent ]; then sha256sum < /usr/local/bin/longshore-agent; else echo -; fi; \
     if [ \"$(id -u)\" = 0 ]; then echo root; \
     elif ! command -v sudo >/dev/null 2>&1; then echo none; \
-    elif sudo -n true 2>/dev/null; then echo sudo; \
-    elif LC_ALL=C sudo -n -v 2>&1 | grep -q \"password is required\"; then echo password; \
+    elif [ \"$(sudo -n id -u 2>/dev/null)\" = 0 ]; then echo sudo; \
+    elif LC_ALL=C sudo -n -v 2>&1 | grep -q -e \"password is required\" -e \"authentication is required\"; then echo password; \
     else echo none; fi'";
 const FIRST_LINE: &str = "longshore-probe";
 
@@ -60,7 +60,9 @@ impl Way {
         match self {
             Self::IsRoot | Self::None => "",
             Self::Sudo => "sudo -n ",
-            Self::SudoWithPassword => "sudo -S -p \"\" ",
+            // With -k it is read in any case: where sudo still knew somebody, the password would be
+            // the agent's first line.
+            Self::SudoWithPassword => "sudo -k -S -p \"\" ",
         }
     }
 }

@@ -1,54 +1,18 @@
 //! The first contact with a host: whether it is the host, and as whom to log in.
 
-use std::sync::Mutex;
-
-use longshore_shared::name::HostName;
-use russh::keys::{HashAlg, PublicKey};
-use tokio::io::AsyncReadExt as _;
+use longshore_shared::setup::DEPLOY_ACCOUNT;
 
 use super::Job;
 use super::become_root::{PROBE, Probed, Way};
+use super::one_command::{self, Said};
 use super::outcome::{Outcome, Stopped};
-use crate::inventory::Host;
+use super::password::{self, Asking, NoPassword};
+use super::patience::telling;
+use crate::inventory::{Host, is_user};
 use crate::rollout::HostFailure;
-use crate::ssh::{ConnectError, HostKeyError, HostTrust, Session, Target, fingerprint};
+use crate::ssh::{ConnectError, HostKeyError, HostTrust, Session, Target};
 
 const ROOT: &str = "root";
-/// More than a login script and a probe print.
-const LONGEST_PROBE: u64 = 64 * 1024;
-
-/// Host keys that a person vouches for.
-pub(crate) struct HostKeys {
-    /// Fingerprints `SHA256:…` or whole keys, from `--host-key`.
-    given: Vec<String>,
-    ask: Box<dyn AskHostKey>,
-    /// One question at a time.
-    asking: Mutex<()>,
-}
-
-/// Asks the person whether a key is the host's.
-pub(crate) trait AskHostKey: Send + Sync {
-    fn is_it(&self, host: &HostName, address: &str, fingerprint: &str) -> bool;
-}
-
-impl HostKeys {
-    pub(crate) fn new(given: Vec<String>, ask: Box<dyn AskHostKey>) -> Self {
-        Self {
-            given,
-            ask,
-            asking: Mutex::new(()),
-        }
-    }
-
-    fn vouched(&self, shown: &PublicKey) -> bool {
-        let fingerprint = shown.fingerprint(HashAlg::Sha256).to_string();
-        self.given.iter().any(|given| {
-            let given = given.trim();
-            let whole = PublicKey::from_openssh(given);
-            given == fingerprint || whole.is_ok_and(|key| key.key_data() == shown.key_data())
-        })
-    }
-}
 
 /// A session with somebody who can become root.
 pub(super) struct Contact {
@@ -69,43 +33,53 @@ impl Contact {
 /// Logs in as the first who can become root.
 pub(super) async fn make(job: &Job, host: &Host) -> Result<Contact, Stopped> {
     let own = own_target(job, host)?;
-    let mut refused = None;
+    let mut refused = Vec::new();
     let mut trust = own.trust.clone();
     for user in logins(job, &own.user) {
         let mut target = own.clone();
-        target.user = user;
+        target.user.clone_from(&user);
         target.trust = trust.clone();
-        match attempt(job, host, target).await {
+        match attempt(job, host, target, Asking::Allowed).await {
             Ok(contact) => return Ok(contact),
             Err(Attempt::NotThem(stopped, vouched)) => {
                 trust = vouched;
-                // What the person's own login lacks says more than that there is no other.
-                refused.get_or_insert(stopped);
+                refused.push((user, stopped));
             }
             Err(Attempt::Stopped(stopped)) => return Err(stopped),
         }
     }
-    Err(refused.unwrap_or_else(|| {
-        Stopped::new(
-            Outcome::Refused,
-            "nobody was tried",
-            "name somebody with --login",
-        )
-    }))
+    Err(nobody(refused))
 }
 
-/// Whether the person's own login can become root, beside the one that is used.
-pub(super) async fn own_sudo(job: &Job, host: &Host, contact: &Contact) -> Option<Contact> {
+/// Whether the person's own login can become root, beside the one that is used: root was really reached.
+pub(super) async fn own_sudo(
+    job: &Job,
+    host: &Host,
+    contact: &Contact,
+    asking: Asking,
+) -> Option<Contact> {
     let mut target = own_target(job, host).ok()?;
     target.trust = contact.target.trust.clone();
-    if target.user == ROOT {
+    if matches!(target.user.as_str(), ROOT | DEPLOY_ACCOUNT) {
         return None;
     }
-    attempt(job, host, target).await.ok()
+    attempt(job, host, target, asking).await.ok()
 }
 
+/// The account `deploy` can deploy and nothing else, though inventories and CI log in as it: then the
+/// person's own name is what ~/.ssh/config says, or the one on this machine.
 fn own_target(job: &Job, host: &Host) -> Result<Target, Stopped> {
-    Target::of_host(host, &job.around).map_err(|error| stopped_by(&ConnectError::from(error)))
+    let wrong = |error| stopped_by(&ConnectError::from(error));
+    let target = Target::of_host(host, &job.around).map_err(wrong)?;
+    if target.user != DEPLOY_ACCOUNT {
+        return Ok(target);
+    }
+    let mut around = (*job.around).clone();
+    around.forced_user = None;
+    let mut host = host.clone();
+    host.user = None;
+    // Where nothing else tells a name, the others are tried.
+    Ok(Target::of_host(&host, &around).unwrap_or(target))
 }
 
 /// The person's own name comes first: it is right ever after the first time, and on a new host it
@@ -114,16 +88,45 @@ fn logins(job: &Job, own: &str) -> Vec<String> {
     if let Some(login) = &job.login {
         return vec![login.clone()];
     }
-    let mut logins = vec![own.to_owned()];
-    for other in [job.first_login.as_deref(), Some(ROOT)]
+    let mut logins: Vec<String> = Vec::new();
+    for login in [Some(own), job.first_login.as_deref(), Some(ROOT)]
         .into_iter()
         .flatten()
+        .filter(|login| *login != DEPLOY_ACCOUNT)
     {
-        if !logins.iter().any(|login| login == other) {
-            logins.push(other.to_owned());
+        if !logins.iter().any(|other| other == login) {
+            logins.push(login.to_owned());
         }
     }
     logins
+}
+
+/// What all logins that were tried said.
+fn nobody(mut refused: Vec<(String, Stopped)>) -> Stopped {
+    if refused.len() == 1
+        && let Some((_, only)) = refused.pop()
+    {
+        return only;
+    }
+    let users: Vec<&str> = refused.iter().map(|(user, _)| user.as_str()).collect();
+    let what = format!("no login can become root; tried: {}", users.join(", "));
+    let mut failure = HostFailure {
+        what,
+        ..HostFailure::default()
+    };
+    for (user, stopped) in &refused {
+        let said = stopped.failure.in_one_line();
+        failure.causes.push(format!("as {user}: {said}"));
+        for hint in &stopped.failure.hints {
+            if !failure.hints.contains(hint) {
+                failure.hints.push(hint.clone());
+            }
+        }
+    }
+    Stopped {
+        outcome: Outcome::Refused,
+        failure: Box::new(failure),
+    }
 }
 
 enum Attempt {
@@ -132,18 +135,30 @@ enum Attempt {
     Stopped(Stopped),
 }
 
-async fn attempt(job: &Job, host: &Host, mut target: Target) -> Result<Contact, Attempt> {
-    let session = match Session::connect(&target, &job.keyring).await {
+async fn attempt(
+    job: &Job,
+    host: &Host,
+    mut target: Target,
+    asking: Asking,
+) -> Result<Contact, Attempt> {
+    let session = match connect(job, host, &target).await {
         Err(ConnectError::HostKey(HostKeyError::Unknown { shown, lookup })) => {
-            if !is_vouched(job, host, &target, &shown) {
+            let address = target.address();
+            let keys = &job.host_keys;
+            if asking == Asking::Never || !keys.vouched(&host.name, &address, &shown).await {
                 let error = ConnectError::HostKey(HostKeyError::Unknown { shown, lookup });
                 let mut stopped = stopped_by(&error);
                 let or = "or say which it is: longshore bootstrap … --host-key SHA256:…";
                 stopped.failure.hints.push(or.to_owned());
                 return Err(Attempt::Stopped(stopped));
             }
-            target.trust = HostTrust::Pinned(vec![*shown]);
-            Session::connect(&target, &job.keyring).await
+            let shown = *shown;
+            target.trust = HostTrust::Pinned(vec![shown.clone()]);
+            let session = connect(job, host, &target).await;
+            if matches!(session, Ok(_) | Err(ConnectError::Authentication { .. })) {
+                job.host_keys.proven(host, &shown);
+            }
+            session
         }
         connected => connected,
     };
@@ -154,59 +169,98 @@ async fn attempt(job: &Job, host: &Host, mut target: Target) -> Result<Contact, 
         }
         Err(error) => return Err(Attempt::Stopped(stopped_by(&error))),
     };
-    let probed = probe(&session).await.map_err(Attempt::Stopped)?;
-    let user = target.user.clone();
-    let Some(probed) = probed.filter(|probed| probed.way != Way::None) else {
-        session.close().await;
-        let stopped = Stopped::new(
-            Outcome::Refused,
-            format!("{user} can log in, and may not become root"),
-            "log in with --login as root, or as somebody in group sudo",
-        );
-        return Err(Attempt::NotThem(stopped, target.trust));
-    };
-    let password = match probed.way {
-        Way::SudoWithPassword => {
-            let password = job.tell.password(&user, &host.name);
-            let hint = "run it at a terminal, or log in with --login as root or as somebody whose sudo asks for none";
-            Some(password.ok_or_else(|| {
-                let what =
-                    format!("sudo asks {user} for a password, and nobody is there to type it");
-                Attempt::Stopped(Stopped::new(Outcome::Refused, what, hint))
-            })?)
-        }
-        _ => None,
-    };
-    Ok(Contact {
-        session,
-        target,
-        probed,
-        password,
-    })
-}
-
-fn is_vouched(job: &Job, host: &Host, target: &Target, shown: &PublicKey) -> bool {
-    if job.host_keys.vouched(shown) {
-        return true;
+    if let Some(key) = session.host_key() {
+        job.host_keys.proven(host, key);
     }
-    let _one_at_a_time = job.host_keys.asking.lock();
-    let asked = &job.host_keys.ask;
-    asked.is_it(&host.name, &target.address(), &fingerprint(shown))
+    match root(job, host, &target.user, &session, asking).await {
+        Ok((probed, password)) => Ok(Contact {
+            session,
+            target,
+            probed,
+            password,
+        }),
+        Err(stopped) => {
+            session.close().await;
+            Err(match stopped {
+                NotRoot::Other(stopped) => Attempt::NotThem(stopped, target.trust),
+                NotRoot::End(stopped) => Attempt::Stopped(stopped),
+            })
+        }
+    }
 }
 
-async fn probe(session: &Session) -> Result<Option<Probed>, Stopped> {
-    let lost = |what: String| Stopped::new(Outcome::Unreachable, what, "bootstrap again");
-    let stream = session
-        .run(PROBE)
-        .await
-        .map_err(|error| lost(error.to_string()))?;
-    let mut said = Vec::new();
-    stream
-        .take(LONGEST_PROBE)
-        .read_to_end(&mut said)
-        .await
-        .map_err(|error| lost(error.to_string()))?;
-    Ok(Probed::read(&String::from_utf8_lossy(&said)))
+async fn connect(job: &Job, host: &Host, target: &Target) -> Result<Session, ConnectError> {
+    let what = || format!("still connecting as {}", target.user);
+    let work = Session::connect(target, &job.keyring);
+    telling(job.tell.as_ref(), &host.name, what, work).await
+}
+
+enum NotRoot {
+    /// Somebody else may be let further.
+    Other(Stopped),
+    End(Stopped),
+}
+
+/// How somebody who was let in becomes root, and the password that has proven it.
+async fn root(
+    job: &Job,
+    host: &Host,
+    user: &str,
+    session: &Session,
+    asking: Asking,
+) -> Result<(Probed, Option<String>), NotRoot> {
+    let what = || format!("{user} is let in, and gets no answer yet");
+    let work = one_command::run(session, PROBE, b"");
+    let said = telling(job.tell.as_ref(), &host.name, what, work).await;
+    let Some(probed) = Probed::read(&said.output) else {
+        return Err(NotRoot::Other(no_shell(user, &said)));
+    };
+    let may_not = |why: &str| {
+        let what = format!("{user} can log in, and may not become root{why}");
+        let hint = "log in with --login as root, or as somebody in group sudo";
+        NotRoot::Other(Stopped::new(Outcome::Refused, what, hint))
+    };
+    match probed.way {
+        Way::IsRoot | Way::Sudo => return Ok((probed, None)),
+        Way::None => return Err(may_not("")),
+        Way::SudoWithPassword => {}
+    }
+    let other = "run it at a terminal, or log in with --login as root or as somebody whose sudo asks for none";
+    match password::of(job, &host.name, user, session, asking).await {
+        Ok(password) => Ok((probed, Some(password))),
+        Err(NoPassword::NotRoot(said)) => Err(may_not(&format!(": {said}"))),
+        Err(NoPassword::NobodyThere) => {
+            let what = format!("sudo asks {user} for a password, and nobody is there to type it");
+            Err(NotRoot::Other(Stopped::new(Outcome::Refused, what, other)))
+        }
+        Err(NoPassword::Wrong) => {
+            let what = format!("wrong sudo password of {user} on {}", host.name);
+            let hint =
+                "bootstrap again with the right one, or log in with --login as somebody else";
+            Err(NotRoot::End(Stopped::new(Outcome::Refused, what, hint)))
+        }
+    }
+}
+
+/// A login that runs no command of ours: it may be for a message alone, as root's is on cloud images.
+fn no_shell(user: &str, said: &Said) -> Stopped {
+    let words = said.last_words();
+    let what = match words.as_str() {
+        "" => format!("{user} is let in, and runs no command: {}", said.how),
+        words => format!("{user} is let in, and runs no command; the host says: {words}"),
+    };
+    let hint = match named_instead(&words) {
+        Some(other) => format!("log in as that user: --login {other}"),
+        None => format!("log in with --login as somebody else, or see what `ssh {user}@…` says"),
+    };
+    Stopped::new(Outcome::Refused, what, hint)
+}
+
+/// `Please login as the user "admin" rather than the user "root".`
+fn named_instead(words: &str) -> Option<&str> {
+    let (_, rest) = words.split_once("login as the user \"")?;
+    let (user, _) = rest.split_once('"')?;
+    Some(user).filter(|user| is_user(user) && *user != "NONE")
 }
 
 pub(super) fn stopped_by(error: &ConnectError) -> Stopped {
@@ -219,4 +273,52 @@ pub(super) fn stopped_by(error: &ConnectError) -> Stopped {
         ..HostFailure::of_error(error)
     });
     Stopped { outcome, failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_for_a_message_alone_is_shown_and_names_the_right_one() {
+        let said = Said {
+            output: "Please login as the user \"admin\" rather than the user \"root\".\n\n".into(),
+            how: "it ended with status 142".into(),
+            ..Said::default()
+        };
+        let stopped = no_shell("root", &said);
+        assert!(stopped.failure.what.contains("Please login as the user"));
+        assert_eq!(
+            stopped.failure.hints,
+            ["log in as that user: --login admin"]
+        );
+        let silent = Said {
+            how: "it did not end within 15 s".into(),
+            ..Said::default()
+        };
+        assert!(
+            no_shell("root", &silent)
+                .failure
+                .what
+                .contains("within 15 s")
+        );
+        assert_eq!(named_instead("login as the user \"$(reboot)\""), None);
+    }
+
+    #[test]
+    fn all_who_were_tried_are_named_with_what_they_were_told() {
+        let refused = ["ops1", "root"].map(|user| {
+            let what = format!("{user}@web-1:22 was not let in");
+            (
+                user.to_owned(),
+                Stopped::new(Outcome::Refused, what, "Tried: a"),
+            )
+        });
+        let failure = nobody(refused.into()).failure;
+        assert!(failure.what.contains("ops1, root"), "{}", failure.what);
+        assert_eq!(failure.causes[1], "as root: root@web-1:22 was not let in");
+        assert_eq!(failure.hints, ["Tried: a"]);
+        let one = vec![("a".to_owned(), Stopped::new(Outcome::Refused, "no", "b"))];
+        assert_eq!(nobody(one).failure.what, "no");
+    }
 }

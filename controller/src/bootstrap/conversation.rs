@@ -1,27 +1,45 @@
 //! The lines between us and `longshore-agent setup` on one host.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use longshore_shared::name::HostName;
 use longshore_shared::setup::{FromSetup, LONGEST_LINE, ToSetup};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
+use super::Tell;
 use super::carry::{self, Packed};
 use super::contact::Contact;
 use super::outcome::{Outcome, Stopped};
-use crate::ssh::{AgentGone, AgentStream, Ending};
+use super::patience::telling;
+use super::setup_gone;
+use crate::ssh::{AgentStream, Ending};
 
 /// How long a host may take to clear up.
 const END_PATIENCE: Duration = Duration::from_secs(5);
+/// As many lines that are no messages as a person reads.
+const KEPT_LINES: usize = 5;
+/// Sent in pieces of this size, so that it can be told how far it is.
+const PIECE: usize = 256 * 1024;
+const MB: usize = 1_000_000;
 
 /// One run of `setup`.
 pub(super) struct Conversation {
     stream: BufReader<AgentStream>,
     ending: Ending,
+    user: String,
+    /// What the host printed beside its messages.
+    printed: Vec<String>,
 }
 
 impl Conversation {
     /// Starts the agent that is there, where it is the same as ours; else ours.
-    pub(super) async fn begin(contact: &Contact, agent: &Packed) -> Result<Self, Stopped> {
+    pub(super) async fn begin(
+        tell: &dyn Tell,
+        host: &HostName,
+        contact: &Contact,
+        agent: &Packed,
+    ) -> Result<Self, Stopped> {
         let there = contact.probed.agent == Some(agent.digest);
         let way = contact.probed.way;
         let command = if there {
@@ -40,9 +58,11 @@ impl Conversation {
         let mut conversation = Self {
             ending: stream.ending(),
             stream: BufReader::new(stream),
+            user: contact.target.user.clone(),
+            printed: Vec::new(),
         };
         if !there {
-            conversation.write(&agent.gz).await?;
+            conversation.send(tell, host, &agent.gz).await?;
         }
         if let Some(password) = &contact.password {
             conversation
@@ -50,6 +70,23 @@ impl Conversation {
                 .await?;
         }
         Ok(conversation)
+    }
+
+    /// The agent, on a line that may be thin.
+    async fn send(&mut self, tell: &dyn Tell, host: &HostName, gz: &[u8]) -> Result<(), Stopped> {
+        let sent = AtomicUsize::new(0);
+        let what = || {
+            let (done, all) = (sent.load(Ordering::Relaxed) / MB, gz.len().div_ceil(MB));
+            format!("sending the agent ({done} of {all} MB)")
+        };
+        let work = async {
+            for piece in gz.chunks(PIECE) {
+                self.write(piece).await?;
+                sent.fetch_add(piece.len(), Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        telling(tell, host, what, work).await
     }
 
     pub(super) async fn say(&mut self, message: &ToSetup) -> Result<(), Stopped> {
@@ -90,6 +127,11 @@ impl Conversation {
             if let Ok(message) = serde_json::from_slice(&line) {
                 return Ok(message);
             }
+            self.printed
+                .push(String::from_utf8_lossy(&line).trim().to_owned());
+            if self.printed.len() > KEPT_LINES {
+                self.printed.remove(0);
+            }
         }
     }
 
@@ -104,15 +146,7 @@ impl Conversation {
     }
 
     async fn gone(&self) -> Stopped {
-        let again =
-            "bootstrap again: it goes on where it stopped, and the host stays usable meanwhile";
-        match self.ending.explain().await {
-            AgentGone::Lost => Stopped::new(
-                Outcome::Failed,
-                "the connection was lost while the host was set up",
-                again,
-            ),
-            gone => Stopped::new(Outcome::Failed, format!("setup ended: {gone}"), again),
-        }
+        let end = self.ending.command_end().await;
+        setup_gone::why(&end, &self.printed, &self.user)
     }
 }

@@ -7,8 +7,13 @@ mod carry;
 mod contact;
 mod conversation;
 mod desired;
+mod host_keys;
+mod one_command;
 mod one_host;
 mod outcome;
+mod password;
+mod patience;
+mod setup_gone;
 
 use std::sync::Arc;
 
@@ -19,10 +24,11 @@ use crate::inventory::Host;
 use crate::ssh::{Keyring, Surroundings};
 
 pub(crate) use carry::{Carried, CarryError};
-pub(crate) use contact::{AskHostKey, HostKeys};
 pub(crate) use desired::{CertificateError, desired};
+pub(crate) use host_keys::{AskHostKey, AssignError, HostKeys, assign};
 pub(crate) use one_host::bootstrap;
 pub(crate) use outcome::{Ended, Outcome};
+pub(crate) use password::Passwords;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +46,7 @@ pub(crate) struct Job {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) agents: Arc<Carried>,
     pub(crate) host_keys: Arc<HostKeys>,
+    pub(crate) passwords: Arc<Passwords>,
     pub(crate) tell: Arc<dyn Tell>,
     /// The login that was asked for; nobody else is tried then.
     pub(crate) login: Option<String>,

@@ -1,14 +1,17 @@
 //! One host, from first contact to the end.
 
+use std::iter::repeat;
 use std::time::{Duration, Instant};
 
 use longshore_shared::setup::{CONFIRM_SECONDS, Desired, FromSetup, Plan, SetupFailure, ToSetup};
-use tokio::io::AsyncReadExt as _;
 
 use super::carry;
 use super::contact::{self, Contact};
 use super::conversation::Conversation;
+use super::one_command;
 use super::outcome::{Ended, Outcome, Stopped};
+use super::password::Asking;
+use super::patience::{FIRST_WORD, LONGEST_SILENCE, telling};
 use super::{Job, Mode, Wanted};
 use crate::rollout::HostFailure;
 use crate::ssh::{Session, key_line};
@@ -17,10 +20,14 @@ use crate::ssh::{Session, key_line};
 const KEPT_LINES: usize = 12;
 /// Well before the host takes it back.
 const CONFIRM_PATIENCE: Duration = Duration::from_secs(CONFIRM_SECONDS / 2);
-const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
-/// After so long a person wonders.
-const FIRST_WORD: Duration = Duration::from_secs(5);
-const LONGEST_SILENCE: Duration = Duration::from_secs(20);
+const CONFIRM_PAUSES: [Duration; 5] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 const CONFIRMED: &str = "confirmed";
 
 /// Never fails for itself: what went wrong is in what it gives back.
@@ -34,7 +41,6 @@ pub(crate) async fn bootstrap(job: Job, wanted: Wanted) -> Ended {
         notes: Vec::new(),
         lacks: Vec::new(),
         missed: Vec::new(),
-        host_key: None,
         failure: None,
         seconds: 0.0,
     };
@@ -49,20 +55,17 @@ pub(crate) async fn bootstrap(job: Job, wanted: Wanted) -> Ended {
 async fn whole(job: &Job, wanted: &Wanted, ended: &mut Ended) -> Result<(), Stopped> {
     let host = &wanted.host;
     let contact = contact::make(job, host).await?;
-    if host.host_keys.is_empty() {
-        ended.host_key = contact.session.host_key().map(key_line);
-    }
     let mut desired = wanted.desired.clone();
     let shuts_root_out = desired.sshd.as_ref().is_some_and(|sshd| !sshd.root_login);
     desired.sudo_login = contact.by_sudo();
     desired.login_key = contact.session.login_key().map(key_line);
     if shuts_root_out && !desired.sudo_login {
-        desired.sudo_login = closed(contact::own_sudo(job, host, &contact).await).await;
+        desired.sudo_login = own_sudo(job, wanted, &contact).await;
     }
     run(job, wanted, &contact, &mut desired, ended).await?;
     // Somebody who can become root may be there only now.
     if job.mode == Mode::Change && shuts_root_out && !desired.sudo_login {
-        desired.sudo_login = closed(contact::own_sudo(job, host, &contact).await).await;
+        desired.sudo_login = own_sudo(job, wanted, &contact).await;
         if desired.sudo_login {
             // An authority that refused just now is not asked again at once.
             desired.acme = desired.acme.filter(|_| ended.missed.is_empty());
@@ -92,9 +95,9 @@ fn refused_in_part(missed: &[SetupFailure]) -> Option<Stopped> {
     })
 }
 
-/// Whether there was one.
-async fn closed(contact: Option<Contact>) -> bool {
-    match contact {
+/// Whether the person's own login has become root.
+async fn own_sudo(job: &Job, wanted: &Wanted, contact: &Contact) -> bool {
+    match contact::own_sudo(job, &wanted.host, contact, Asking::Allowed).await {
         Some(contact) => {
             contact.session.close().await;
             true
@@ -122,7 +125,8 @@ async fn run(
         ));
     };
     desired.agent = agent.digest;
-    let mut conversation = Conversation::begin(contact, agent).await?;
+    let (tell, host) = (job.tell.as_ref(), &wanted.host.name);
+    let mut conversation = Conversation::begin(tell, host, contact, agent).await?;
     conversation
         .say(&ToSetup::Desired(Box::new(desired.clone())))
         .await?;
@@ -191,7 +195,9 @@ struct Following<'a> {
 
 impl Following<'_> {
     async fn plan(&mut self, conversation: &mut Conversation) -> Result<Plan, Stopped> {
-        match conversation.hear().await? {
+        let (tell, host) = (self.job.tell.as_ref(), &self.wanted.host.name);
+        let what = || "still looking at what is there".to_owned();
+        match telling(tell, host, what, conversation.hear()).await? {
             FromSetup::Plan(plan) => Ok(plan),
             FromSetup::Failed(failure) => Err(self.failed(failure)),
             _ => Err(out_of_turn()),
@@ -222,6 +228,7 @@ impl Following<'_> {
                     }
                 }
                 FromSetup::Waiting(why) => self.job.tell.say(&self.wanted.host.name, &why),
+                FromSetup::Confirm { token } if !is_token(&token) => return Err(out_of_turn()),
                 FromSetup::Confirm { token } => {
                     let confirmed = self.confirm(&token).await;
                     conversation.say(&ToSetup::Confirmed(confirmed)).await?;
@@ -267,18 +274,24 @@ impl Following<'_> {
     /// Calls the host anew, as it can be called from now on. An sshd that was just reloaded does not
     /// listen for a moment.
     async fn confirm(&self, token: &str) -> bool {
-        let deadline = Instant::now() + CONFIRM_PATIENCE;
-        loop {
-            if self.confirm_once(token).await {
-                return true;
+        let deadline = tokio::time::Instant::now() + CONFIRM_PATIENCE;
+        for pause in CONFIRM_PAUSES.into_iter().chain(repeat(LONGEST_PAUSE)) {
+            // One that hangs is no reason to miss the host's minute.
+            let tried = tokio::time::timeout_at(deadline, self.confirm_once(token));
+            match tried.await {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(_) => return false,
             }
-            if Instant::now() > deadline {
+            if tokio::time::Instant::now() + pause >= deadline {
                 return false;
             }
-            tokio::time::sleep(CONFIRM_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
+        false
     }
 
+    /// Asks the person nothing: the host counts the seconds.
     async fn confirm_once(&self, token: &str) -> bool {
         let same = Session::connect(&self.contact.target, &self.job.keyring).await;
         let (session, way, password) = match same {
@@ -289,32 +302,19 @@ impl Following<'_> {
             ),
             Err(_) => {
                 let host = &self.wanted.host;
-                let Some(own) = contact::own_sudo(self.job, host, self.contact).await else {
+                let own = contact::own_sudo(self.job, host, self.contact, Asking::Never);
+                let Some(own) = own.await else {
                     return false;
                 };
                 (own.session, own.probed.way, own.password)
             }
         };
         let command = carry::installed(way, &format!("setup --confirm {token}"));
-        let said = async {
-            let mut stream = session.run(&command).await.ok()?;
-            if let Some(password) = password {
-                let line = format!("{password}\n");
-                tokio::io::AsyncWriteExt::write_all(&mut stream, line.as_bytes())
-                    .await
-                    .ok()?;
-            }
-            let mut said = String::new();
-            stream
-                .take(64 * 1024)
-                .read_to_string(&mut said)
-                .await
-                .ok()?;
-            Some(said)
-        };
-        let said = said.await;
+        let password = password.map(|password| format!("{password}\n"));
+        let input = password.as_deref().unwrap_or_default().as_bytes();
+        let said = one_command::run(&session, &command, input).await;
         session.close().await;
-        said.is_some_and(|said| said.lines().any(|line| line == CONFIRMED))
+        said.output.lines().any(|line| line == CONFIRMED)
     }
 
     fn failed(&self, failure: SetupFailure) -> Stopped {
@@ -334,10 +334,28 @@ impl Following<'_> {
     }
 }
 
+/// It becomes a word of a command.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+}
+
 fn out_of_turn() -> Stopped {
     Stopped::new(
         Outcome::Failed,
         "the host said something out of turn",
         "bootstrap again",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_no_command() {
+        assert!(is_token("1234-5678"));
+        for wrong in ["", "1;reboot", "$(id)", "1 2", "a"] {
+            assert!(!is_token(wrong), "{wrong}");
+        }
+    }
 }

@@ -44,8 +44,6 @@ pub(crate) struct Ended {
     pub(crate) lacks: Vec<String>,
     /// What could not be done although all else was.
     pub(crate) missed: Vec<SetupFailure>,
-    /// The key to pin, where none was pinned.
-    pub(crate) host_key: Option<String>,
     pub(crate) failure: Option<HostFailure>,
     pub(crate) seconds: f64,
 }

@@ -2,35 +2,29 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
-use jiff::Timestamp;
 use longshore_shared::name::HostName;
 use longshore_shared::setup::Plan;
-use longshore_shared::wire::latest::{Order, Reply, SignedTrust};
 use serde::Serialize;
 
 use super::asking::Quiet;
 use super::host_args::HostArgs;
 use crate::bootstrap::{
-    self, AskHostKey, Carried, CarryError, CertificateError, Ended, HostKeys, Job, Mode, Outcome,
-    Tell, Wanted,
+    self, AskHostKey, AssignError, Carried, CarryError, CertificateError, Ended, HostKeys, Job,
+    Mode, Outcome, Passwords, Tell, Wanted,
 };
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::fleet;
-use crate::inventory::{Environment, Inventory, pin_host_keys};
+use crate::inventory::{Environment, Host, Inventory, pin_host_keys};
 use crate::report::{failures, milliseconds, result_line};
-use crate::rollout::{HostLink, Interrupts};
 use crate::ssh::{Keyring, Surroundings};
 use crate::terminal_text::one_line;
 use crate::trust;
 use crate::ui::Ui;
-
-/// How long the other hosts are asked whom they trust.
-const OTHERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Make an environment's servers ready for deployments, or bring them back to the inventory
 ///
@@ -44,7 +38,10 @@ Examples:
   longshore bootstrap production
   longshore bootstrap production --plan            show what would change, and stop
   longshore bootstrap production --check           the same for a nightly job: exit 1 if anything differs
-  longshore bootstrap production --on web-3 --login debian --host-key SHA256:…")]
+  longshore bootstrap production --on web-3 --login debian --host-key SHA256:…
+
+Outcomes of a host, with --json: unchanged, changed, differs (--plan and --check alone change nothing),
+failed, unreachable, refused.")]
 pub(crate) struct BootstrapArgs {
     /// The environment, as the inventory calls it
     #[arg(value_name = "ENV")]
@@ -63,7 +60,8 @@ pub(crate) struct BootstrapArgs {
     #[arg(long, value_name = "USER")]
     pub(crate) login: Option<String>,
 
-    /// A host key that you have from elsewhere: SHA256:… or the whole key; repeatable
+    /// A host key that you have from elsewhere: SHA256:… or the whole key. HOST=KEY where several hosts
+    /// of the run have none in the inventory; repeatable
     #[arg(long, value_name = "KEY")]
     pub(crate) host_key: Vec<String>,
 
@@ -84,7 +82,10 @@ pub(crate) async fn run(args: &BootstrapArgs, context: &Context) -> Result<Exit,
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let mut wanted = wanted(args, &inventory, environment)?;
-    let signed_trust = trust_of_others(&inventory, environment, context).await;
+    let hosts: Vec<&Host> = wanted.iter().map(|wanted| &wanted.host).collect();
+    let host_keys = bootstrap::assign(&args.host_key, &hosts)?;
+    let reach = context.reach(environment, Arc::new(Quiet));
+    let signed_trust = trust::of_others(&inventory, environment, &reach).await;
     for one in &mut wanted {
         one.desired.signed_trust.clone_from(&signed_trust);
     }
@@ -102,10 +103,8 @@ pub(crate) async fn run(args: &BootstrapArgs, context: &Context) -> Result<Exit,
         around: Arc::new(Surroundings::of_this_process()),
         keyring: Arc::new(Keyring::new(context.ui.clone())),
         agents: Arc::new(Carried::pack(args.agent.as_deref())?),
-        host_keys: Arc::new(HostKeys::new(
-            args.host_key.clone(),
-            Box::new(teller.clone()),
-        )),
+        host_keys: Arc::new(HostKeys::new(host_keys, Arc::new(teller.clone()))),
+        passwords: Arc::new(Passwords::default()),
         tell: Arc::new(teller),
         login: args.login.clone(),
         first_login: environment.setup.login.clone(),
@@ -113,17 +112,28 @@ pub(crate) async fn run(args: &BootstrapArgs, context: &Context) -> Result<Exit,
     };
     let all = fleet::on_all(wanted, |wanted| bootstrap::bootstrap(job.clone(), wanted));
     let ended = tokio::select! {
-        ended = all => ended,
-        _ = tokio::signal::ctrl_c() => return Err(CommandError::new(
+        ended = all => Some(ended),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    // What was vouched for holds, whatever became of the hosts.
+    let pinned = match mode {
+        Mode::Change => pin(&inventory, environment, &job.host_keys.to_pin(), context),
+        Mode::Plan => Ok(()),
+    };
+    let Some(ended) = ended else {
+        if let Err(error) = pinned {
+            context.ui.error(&error);
+        }
+        return Err(CommandError::new(
             ErrorKind::Interrupted,
             "interrupted; each host ends what it had begun and stops there",
         )
-        .hint("Run the same command again: it goes on where it stopped.")),
+        .hint("Run the same command again: it goes on where it stopped."));
     };
-    if mode == Mode::Change {
-        pin(&inventory, environment, &ended, context)?;
-    }
-    let exit = exit(&ended, args);
+    let exit = match &pinned {
+        Ok(()) => exit(&ended, args),
+        Err(_) => Exit::Failed,
+    };
     tell_end(&ended, context);
     let rest = Rest {
         environment: environment.name.as_str(),
@@ -131,7 +141,7 @@ pub(crate) async fn run(args: &BootstrapArgs, context: &Context) -> Result<Exit,
         hosts: ended.iter().map(Line::new).collect(),
     };
     context.ui.machine(&result_line("bootstrap", exit, rest));
-    Ok(exit)
+    pinned.map(|()| exit)
 }
 
 fn wanted(
@@ -165,57 +175,26 @@ impl From<CertificateError> for CommandError {
     }
 }
 
-/// What the environment's hosts trust by a signed file, where any of them can be asked: a host that was
-/// rebuilt must not take an older one for news.
-async fn trust_of_others(
-    inventory: &Inventory,
-    environment: &Environment,
-    context: &Context,
-) -> Option<SignedTrust> {
-    let trust = trust::composed(inventory, Some(environment)).ok()?;
-    let reach = context.reach(environment, Arc::new(Quiet));
-    let asked = fleet::on_all(environment.hosts.clone(), |host| {
-        let reach = reach.clone();
-        async move {
-            let ask = async {
-                let mut link = HostLink::open(&reach, &host).await.ok()?;
-                let reply = link.order(Order::Trust, None, &Interrupts::never()).await;
-                link.close().await;
-                match reply {
-                    Ok(Reply::Trust { installed }) => installed,
-                    _ => None,
-                }
-            };
-            // Bare hosts and hosts that are down have nothing to say, and are not waited for.
-            tokio::time::timeout(OTHERS_PATIENCE, ask).await.ok()?
-        }
-    })
-    .await;
-    let installed = asked.into_iter().flatten().collect();
-    trust::newest(&environment.name, &trust, installed, Timestamp::now())
-}
-
 /// What was vouched for once is asked no more.
 fn pin(
     inventory: &Inventory,
     environment: &Environment,
-    ended: &[Ended],
+    keys: &[(HostName, String)],
     context: &Context,
 ) -> Result<(), CommandError> {
-    let keys: Vec<(HostName, String)> = ended
-        .iter()
-        .filter_map(|ended| Some((ended.host.clone(), ended.host_key.clone()?)))
-        .collect();
     if keys.is_empty() {
         return Ok(());
     }
     let path = inventory.path();
-    pin_host_keys(path, &environment.name, &keys).map_err(|error| {
-        CommandError::configuration("the hosts are set up, and their keys could not be pinned")
-            .caused_by(error)
-            .hint("Bootstrap again when the inventory can be written, or pin them by hand.")
+    pin_host_keys(path, &environment.name, keys).map_err(|error| {
+        CommandError::new(
+            ErrorKind::Failed,
+            "the host keys could not be pinned in the inventory",
+        )
+        .caused_by(error)
+        .hint("What became of each host is said above. Bootstrap again when the inventory can be written, or pin the keys by hand.")
     })?;
-    for (host, _) in &keys {
+    for (host, _) in keys {
         let pinned = format!("{host}: its host key is pinned in {}", path.display());
         context.ui.answer(&one_line(&pinned));
     }
@@ -324,6 +303,13 @@ impl AskHostKey for Teller {
              Compare that with the host's console or its provider's page. Is it the same?",
             one_line(fingerprint)
         ))
+    }
+}
+
+impl From<AssignError> for CommandError {
+    fn from(error: AssignError) -> Self {
+        Self::new(ErrorKind::Usage, error.to_string())
+            .hint("Say it for each: --host-key web-1=SHA256:… --host-key web-2=SHA256:…")
     }
 }
 

@@ -164,26 +164,10 @@ struct Rest<'a> {
 }
 
 async fn ask(reach: &Reach, host: &Host) -> Result<(HostLink, Standing), HostFailure> {
-    let mut link = HostLink::open(reach, host)
-        .await
-        .map_err(|error| error.failure())?;
-    let reply = link.order(Order::Trust, None, &Interrupts::never()).await;
-    match reply.map_err(|error| error.failure())? {
-        Reply::Trust { installed } => {
-            let standing = trust::standing(installed.as_ref())
-                .map_err(|error| HostFailure::of_error(&error))?;
-            Ok((link, standing))
-        }
-        Reply::Refused { problems } => Err(HostFailure::of_problems(&problems)),
-        _ => Err(unfitting()),
-    }
-}
-
-fn unfitting() -> HostFailure {
-    HostFailure {
-        what: "the agent gave an answer that does not fit the order".to_owned(),
-        ..HostFailure::default()
-    }
+    let (link, installed) = trust::ask(reach, host).await?;
+    let standing =
+        trust::standing(installed.as_ref()).map_err(|error| HostFailure::of_error(&error))?;
+    Ok((link, standing))
 }
 
 /// A host that was lost on the way has the signers, or has what it had: never half of them.
@@ -229,7 +213,7 @@ async fn push(asked: Vec<Asked>, signed: &SignedTrust, context: &Context) -> Vec
                     Err(("refused", HostFailure::of_problems(&problems)))
                 }
                 Ok(Reply::Failed(failed)) => Err(("failed", HostFailure::of_failed(failed))),
-                Ok(_) => Err(("failed", or_not(unfitting()))),
+                Ok(_) => Err(("failed", or_not(trust::unfitting()))),
                 Err(error) => Err(("failed", or_not(error.failure()))),
             };
             (asked.host, outcome)

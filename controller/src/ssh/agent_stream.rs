@@ -87,6 +87,16 @@ pub struct Ending {
     over: watch::Receiver<bool>,
 }
 
+/// How a command ended, whatever it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandEnd {
+    /// Nothing where a signal ended it, or the connection was lost.
+    pub status: Option<u32>,
+    pub by_signal: bool,
+    /// What it complained about.
+    pub complaint: String,
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     complaint: Vec<u8>,
@@ -206,15 +216,24 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 }
 
 impl Ending {
-    /// Waits a moment for the exit status and says what it means.
+    /// Waits a moment for the exit status and says what it means of `longshore-agent connect`.
     pub async fn explain(&self) -> AgentGone {
+        let end = self.command_end().await;
+        meaning(end.status, end.by_signal, &end.complaint)
+    }
+
+    /// Waits a moment for the exit status; what it means, the caller knows.
+    pub async fn command_end(&self) -> CommandEnd {
         let mut over = self.over.clone();
         let ended = over.wait_for(|over| *over);
         // Both a timeout and a pump that is gone leave what is known so far.
         drop(tokio::time::timeout(STATUS_PATIENCE, ended).await);
         let kept = lock(&self.kept);
-        let text = String::from_utf8_lossy(&kept.complaint).into_owned();
-        meaning(kept.status, kept.signal, &text)
+        CommandEnd {
+            status: kept.status,
+            by_signal: kept.signal,
+            complaint: String::from_utf8_lossy(&kept.complaint).into_owned(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) mod test_server;
 mod tests;
 mod traffic;
 
-pub use agent_stream::{AgentGone, AgentStream, Ending, OpenError};
+pub use agent_stream::{AgentGone, AgentStream, CommandEnd, Ending, OpenError};
 pub use config_file::ConfigError;
 pub use connect_error::ConnectError;
 pub use gatekeeper::HandshakeError;

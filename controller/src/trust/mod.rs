@@ -1,6 +1,7 @@
 //! Whom hosts are to trust to release, put together from the inventory: its signers file, the
 //! signing keys of its people, its list of revoked keys, and each environment's own rules.
 
+mod others;
 mod push;
 
 use std::io;
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 use crate::inventory::{Environment, Inventory, Person};
 
+pub(crate) use others::{ask, of_others, unfitting};
 pub(crate) use push::{PushPlan, Standing, differences, newest, standing};
 
 /// Why the inventory makes no rules.
