@@ -162,6 +162,7 @@ mod tests {
             acme: None,
             agent: Sha256Digest::of(b""),
             sudo_login: false,
+            overrule: None,
             login_key: Some("ssh-ed25519 AAAA another-comment".to_owned()),
         }
     }

@@ -53,6 +53,8 @@ pub(super) fn plan(
         |name| known.ours.contains(name),
     ));
     make_groups(&known, planned);
+    // Before the accounts: whoever has one and cannot become root yet is asked for a password in vain.
+    sudoers::plan(desired, planned);
     let mut wanted: BTreeSet<&str> = BTreeSet::new();
     for person in &desired.people {
         wanted.insert(&person.name);
@@ -67,7 +69,6 @@ pub(super) fn plan(
         let keys = keys.map(|key| format!("restrict,command=\"longshore-agent connect\" {key}"));
         deploy(keys.collect(), &known, planned);
     }
-    sudoers::plan(desired, planned);
     let is_known = |name: &str| wanted.contains(name) || known.ours.contains(name);
     outsiders::plan(&facts.accounts, is_known, planned)?;
     let others = known.ours.iter().map(String::as_str);
