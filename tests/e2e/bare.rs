@@ -114,7 +114,8 @@ impl<'a> Fleet<'a> {
         all.extend(words);
         let mut all: Vec<String> = all.into_iter().map(str::to_owned).collect();
         for host in &self.lease.hosts {
-            all.extend(["--host-key".to_owned(), host.host_key.pinned()]);
+            let key = format!("{}={}", host.name, host.host_key.pinned());
+            all.extend(["--host-key".to_owned(), key]);
         }
         all
     }

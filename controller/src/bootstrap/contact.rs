@@ -148,8 +148,11 @@ async fn attempt(
             if asking == Asking::Never || !keys.vouched(&host.name, &address, &shown).await {
                 let error = ConnectError::HostKey(HostKeyError::Unknown { shown, lookup });
                 let mut stopped = stopped_by(&error);
-                let or = "or say which it is: longshore bootstrap … --host-key SHA256:…";
-                stopped.failure.hints.push(or.to_owned());
+                let or = format!(
+                    "or say which it is: longshore bootstrap … --host-key {}=SHA256:…",
+                    host.name
+                );
+                stopped.failure.hints.push(or);
                 return Err(Attempt::Stopped(stopped));
             }
             let shown = *shown;
@@ -213,6 +216,11 @@ async fn root(
     let work = one_command::run(session, PROBE, b"");
     let said = telling(job.tell.as_ref(), &host.name, what, work).await;
     let Some(probed) = Probed::read(&said.output) else {
+        if session.is_closed() {
+            let what = format!("the connection was lost as soon as {user} was let in");
+            let stopped = Stopped::new(Outcome::Unreachable, what, "bootstrap again");
+            return Err(NotRoot::End(stopped));
+        }
         return Err(NotRoot::Other(no_shell(user, &said)));
     };
     let may_not = |why: &str| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_shared::name::HostName;
+use russh::keys::ssh_key::Fingerprint;
 use russh::keys::{HashAlg, PublicKey};
 
 use crate::inventory::Host;
@@ -70,16 +71,19 @@ impl HostKeys {
     }
 }
 
-/// Which host each `--host-key` is for: `HOST=KEY`, or a plain key where one host alone has none.
+/// Which host each `--host-key` is for: `HOST=KEY`, or a plain key where one host alone of those that
+/// were chosen has none. A key that nobody needs any more does no harm.
 pub(crate) fn assign(
     given: &[String],
-    hosts: &[&Host],
+    environment: &[Host],
+    chosen: &[&Host],
 ) -> Result<Vec<(HostName, String)>, AssignError> {
-    let unpinned: Vec<&&Host> = hosts
+    let unpinned: Vec<&Host> = chosen
         .iter()
+        .copied()
         .filter(|host| host.host_keys.is_empty())
         .collect();
-    given
+    let assigned = given
         .iter()
         .map(|text| {
             let (host, key) = match text.split_once('=') {
@@ -91,20 +95,23 @@ pub(crate) fn assign(
                 return Err(AssignError::NoKey(text.clone()));
             }
             let host = match (host, unpinned.as_slice()) {
-                (Some(name), _) => hosts.iter().find(|host| host.name.as_str() == name),
-                (None, [only]) => Some(*only),
-                (None, []) => hosts.first().filter(|_| hosts.len() == 1),
+                (Some(name), _) => environment
+                    .iter()
+                    .find(|host| host.name.as_str() == name)
+                    .ok_or_else(|| AssignError::NoHost(text.clone()))?,
+                (None, [only]) => *only,
+                (None, []) => return Ok(None),
                 (None, several) => return Err(AssignError::Whose(several.len())),
             };
-            let host = host.ok_or_else(|| AssignError::NoHost(text.clone()))?;
-            Ok((host.name.clone(), key.to_owned()))
+            Ok(Some((host.name.clone(), key.to_owned())))
         })
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(assigned.into_iter().flatten().collect())
 }
 
 fn is_key(text: &str) -> bool {
-    text.parse::<russh::keys::ssh_key::Fingerprint>().is_ok()
-        || PublicKey::from_openssh(text).is_ok()
+    let is_print = text.starts_with("SHA256:") && text.parse::<Fingerprint>().is_ok();
+    is_print || PublicKey::from_openssh(text).is_ok()
 }
 
 /// Why a `--host-key` cannot be used.
@@ -112,7 +119,7 @@ fn is_key(text: &str) -> bool {
 pub(crate) enum AssignError {
     #[error("`--host-key {0}` is no key: give SHA256:… or a whole public key, or HOST=KEY")]
     NoKey(String),
-    #[error("`--host-key {0}` is for no host of this run")]
+    #[error("`--host-key {0}` is for no host of the environment")]
     NoHost(String),
     #[error("`--host-key` does not say whose key it is: {0} hosts of this run have none pinned")]
     Whose(usize),
@@ -145,16 +152,18 @@ mod tests {
     }
 
     fn assigned(given: &str, hosts: &[Host]) -> Result<String, AssignError> {
-        let hosts: Vec<&Host> = hosts.iter().collect();
-        let assigned = assign(&[given.to_owned()], &hosts)?;
-        Ok(assigned[0].0.to_string())
+        let chosen: Vec<&Host> = hosts.iter().collect();
+        let assigned = assign(&[given.to_owned()], hosts, &chosen)?;
+        let names: Vec<String> = assigned.iter().map(|one| one.0.to_string()).collect();
+        Ok(names.join(" "))
     }
 
     #[test]
     fn a_plain_key_is_for_the_one_host_without_any() {
         let (one, two, pinned) = (host("a", false), host("b", false), host("c", true));
         let both = [one.clone(), two];
-        assert_eq!(assigned(KEY, &[one, pinned]), Ok("a".to_owned()));
+        assert_eq!(assigned(KEY, &[one, pinned.clone()]), Ok("a".to_owned()));
+        assert_eq!(assigned(KEY, &[pinned]), Ok(String::new()));
         assert_eq!(assigned(KEY, &both), Err(AssignError::Whose(2)));
         assert_eq!(assigned(&format!("b={KEY}"), &both), Ok("b".to_owned()));
         let other = format!("z={KEY}");

@@ -83,7 +83,7 @@ pub(crate) async fn run(args: &BootstrapArgs, context: &Context) -> Result<Exit,
     let environment = inventory.environment(&args.environment)?;
     let mut wanted = wanted(args, &inventory, environment)?;
     let hosts: Vec<&Host> = wanted.iter().map(|wanted| &wanted.host).collect();
-    let host_keys = bootstrap::assign(&args.host_key, &hosts)?;
+    let host_keys = bootstrap::assign(&args.host_key, &environment.hosts, &hosts)?;
     let reach = context.reach(environment, Arc::new(Quiet));
     let signed_trust = trust::of_others(&inventory, environment, &reach).await;
     for one in &mut wanted {
