@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::answers::{ended, hosts, kinds, live};
 use crate::stage::{ENVIRONMENT, Lease, lease_bare};
+use crate::terminal::Terminal;
 use crate::told::{Story, Told};
 
 pub(crate) const STORIES: &[Story] = &[
@@ -21,6 +22,10 @@ pub(crate) const STORIES: &[Story] = &[
     Story {
         name: "bare::debian_13_by_sudo_takes_deployments",
         tell: || takes_deployments(Suite::Trixie, Login::Sudo),
+    },
+    Story {
+        name: "bare::a_person_compares_the_key_and_types_passwords",
+        tell: at_a_terminal,
     },
 ];
 
@@ -224,4 +229,66 @@ fn is_hardened(host: &Host) -> Told {
     host.sh("test ! -e /etc/nginx/sites-enabled/default && visudo -c -q")?;
     host.sh("sudo -u ops1 sudo -n true")?;
     Ok(())
+}
+
+fn at_a_terminal() -> Told {
+    let suite = Suite::Bookworm;
+    let lease = lease_bare(
+        1,
+        Bare {
+            suite,
+            login: Login::Root,
+        },
+    )?;
+    let host = &lease.hosts[0];
+    host.sh("useradd --create-home --groups sudo admin2 && cp -r /root/.ssh /home/admin2/ && chown -R admin2: /home/admin2")?;
+    host.sh("echo admin2:secret | chpasswd")?;
+    let mut fleet = Fleet::new(&lease);
+    // People keep their passwords for sudo here.
+    fleet.setup = "sudo_password = true\n[setup.sshd]\nroot_login = true\n".to_owned();
+    fleet.write()?;
+    let agent = lease.agent()?;
+    let words = [
+        "bootstrap",
+        ENVIRONMENT,
+        "--agent",
+        &agent,
+        "--login",
+        "admin2",
+    ];
+    let command = || fleet.controller().command(&words);
+
+    // It is not the same key, says the person.
+    let mut terminal = Terminal::start(&command())?;
+    terminal.answer("Is it the same?", "n")?;
+    let (code, shown) = terminal.end()?;
+    assert_eq!(code, Some(4), "{shown}");
+    assert!(!fs_err::read_to_string(lease.inventory())?.contains("host_key"));
+
+    let mut terminal = Terminal::start(&command())?;
+    terminal.answer("Is it the same?", "y")?;
+    for _ in 0..3 {
+        terminal.answer("sudo password of admin2", "wrong")?;
+    }
+    let (code, shown) = terminal.end()?;
+    assert_eq!(code, Some(4), "{shown}");
+    assert!(shown.contains("wrong sudo password of admin2"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
+
+    // The key was compared once, and is asked for no more; a change of sshd is confirmed without
+    // another question.
+    let pinned = fs_err::read_to_string(lease.inventory())?;
+    assert!(pinned.contains(&host.host_key.pinned()), "{pinned}");
+    let mut terminal = Terminal::start(&command())?;
+    terminal.answer("sudo password of admin2", "secret")?;
+    let (code, shown) = terminal.end()?;
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(
+        !shown.contains("secret") && !shown.contains("Is it the same?"),
+        "{shown}"
+    );
+    host.sh(
+        "test ! -e /etc/sudoers.d/longshore && sshd -T | grep -qx 'passwordauthentication no'",
+    )?;
+    run(host, &["longshore-agent", "nginx"])
 }

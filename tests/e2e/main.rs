@@ -26,6 +26,7 @@ mod power_cut;
 mod refusals;
 mod rights;
 mod stage;
+mod terminal;
 mod tls;
 mod told;
 mod two_apps;
