@@ -35,7 +35,12 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
             ..Wanted::text(HOOK, "#!/bin/sh\nexec systemctl reload nginx\n", None)
         };
         files::plan(planned, hook, "nginx hears of renewed certificates");
-        units::plan_running(planned, facts, "certbot.timer", "certificates renewed");
+        units::plan_running(
+            planned,
+            facts,
+            "certbot.timer",
+            "certbot.timer, which renews certificates,",
+        );
     }
     for (name, app) in &desired.apps {
         match (&app.domain, &app.tls) {

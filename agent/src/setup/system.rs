@@ -62,12 +62,12 @@ pub(super) fn plan(system: &DesiredSystem, facts: &Facts, planned: &mut Planned)
         (
             system.security_upgrades,
             "apt-daily.timer",
-            "security upgrades",
+            "apt-daily.timer, for security upgrades,",
         ),
         (
             system.security_upgrades,
             "apt-daily-upgrade.timer",
-            "security upgrades",
+            "apt-daily-upgrade.timer, for security upgrades,",
         ),
     ] {
         if wanted {
@@ -91,7 +91,7 @@ fn clock(facts: &Facts, planned: &mut Planned) {
     let there = CLOCKS.into_iter().find(|name| facts.unit(name).loaded);
     let masked = || CLOCKS.into_iter().find(|name| facts.unit(name).masked);
     if let Some(name) = there.or_else(masked) {
-        units::plan_running(planned, facts, name, "clock kept");
+        units::plan_running(planned, facts, name, name);
     }
 }
 

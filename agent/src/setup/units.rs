@@ -89,13 +89,10 @@ pub(super) fn plan_running(planned: &mut Planned, facts: &Facts, name: &'static 
     let unit = facts.unit(name);
     if unit.masked {
         planned.lack(format!(
-            "{what}: {name} is masked on this host. Run `systemctl unmask {name}` there, then bootstrap again; or let the inventory not want it"
+            "{what} does not run: {name} is masked on this host. Run `systemctl unmask {name}` there, then bootstrap again; or let the inventory not want it"
         ));
     } else if unit.loaded && !unit.runs() {
-        planned.change_apart(
-            format!("~ {what} ({name} runs, after a reboot too)"),
-            |_| run(name),
-        );
+        planned.change_apart(format!("~ {what} runs, after a reboot too"), |_| run(name));
     }
 }
 
