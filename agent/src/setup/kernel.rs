@@ -1,6 +1,7 @@
 //! Settings of the kernel: our file of them, and whether the kernel has them now.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use longshore_shared::setup::SetupFailure;
@@ -10,6 +11,8 @@ use super::facts::Facts;
 use super::pending::{self, Load};
 use super::plan::{Planned, failed};
 use super::system::{MADE, SYSCTL};
+
+const LIVE: &str = "/proc/sys";
 
 type Settings = BTreeMap<String, String>;
 
@@ -28,22 +31,19 @@ pub(super) fn plan(wanted: &Settings, facts: &Facts, planned: &mut Planned) {
     if wanted.is_empty() || !written {
         return;
     }
-    let differing = differing(Path::new("/proc/sys"), wanted);
-    let cannot = |key: &str| {
-        let place = place(Path::new("/proc/sys"), key);
-        rustix::fs::access(place, Access::WRITE_OK).is_err()
-    };
-    let (fixed, free): (Vec<_>, Vec<_>) = differing.into_iter().partition(|one| cannot(&one.key));
+    let differing = differing(Path::new(LIVE), wanted);
+    let (free, fixed): (Vec<_>, Vec<_>) = differing.into_iter().partition(can_be_set);
     if !fixed.is_empty() {
-        let whose = if facts.container {
-            "this host is a container, whose kernel is the machine's"
+        let left = format!("kernel settings left as they are: {}", in_words(&fixed));
+        if facts.container {
+            planned.note(format!(
+                "{left}: this host is a container, whose kernel is the machine's"
+            ));
         } else {
-            "this kernel lets nobody set them, or lacks what they belong to"
-        };
-        planned.note(format!(
-            "kernel settings left as they are: {} ({whose})",
-            in_words(&fixed)
-        ));
+            planned.lack(format!(
+                "{left}: this kernel lets nobody set them, or lacks what they belong to. Load its module on the host, or correct `sysctl` in the inventory"
+            ));
+        }
     }
     if !free.is_empty() {
         let wanted = wanted.clone();
@@ -57,10 +57,8 @@ pub(super) fn plan(wanted: &Settings, facts: &Facts, planned: &mut Planned) {
 fn apply(wanted: &Settings) -> Result<(), SetupFailure> {
     pending::note(Load::Sysctl).map_err(failed)?;
     pending::load(Load::Sysctl)?;
-    let mut left = differing(Path::new("/proc/sys"), wanted);
-    left.retain(|one| {
-        rustix::fs::access(place(Path::new("/proc/sys"), &one.key), Access::WRITE_OK).is_ok()
-    });
+    let mut left = differing(Path::new(LIVE), wanted);
+    left.retain(can_be_set);
     if left.is_empty() {
         return Ok(());
     }
@@ -69,6 +67,11 @@ fn apply(wanted: &Settings) -> Result<(), SetupFailure> {
         next: "correct `sysctl` in the inventory to what this kernel takes, then bootstrap again"
             .to_owned(),
     })
+}
+
+fn can_be_set(setting: &Differing) -> bool {
+    let place = place(Path::new(LIVE), &setting.key);
+    rustix::fs::access(place, Access::WRITE_OK).is_ok()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -80,16 +83,20 @@ struct Differing {
 
 fn differing(root: &Path, wanted: &Settings) -> Vec<Differing> {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    wanted
-        .iter()
-        .map(|(key, value)| Differing {
+    let all = wanted.iter().filter_map(|(key, value)| {
+        let live = match fs_err::read_to_string(place(root, key)) {
+            Ok(live) => Some(words(&live)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Some can be written only.
+            Err(_) => return None,
+        };
+        Some(Differing {
             key: key.clone(),
-            live: fs_err::read_to_string(place(root, key))
-                .ok()
-                .map(|live| words(&live)),
+            live,
             wanted: words(value),
         })
-        .filter(|one| one.live.as_ref() != Some(&one.wanted))
+    });
+    all.filter(|one| one.live.as_ref() != Some(&one.wanted))
         .collect()
 }
 

@@ -29,9 +29,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
             format!("run `systemctl unmask {UNIT}` on the host, then bootstrap again"),
         );
     }
-    if !unit.active {
-        ports_are_free(tls, planned);
-    }
+    ports_are_free(unit.active, tls, planned);
     match default_site() {
         // The package brings it along.
         DefaultSite::Gone if facts.has("nginx") => {}
@@ -55,14 +53,22 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     }
 }
 
-/// What holds nginx's ports would keep it from starting, and its package from being installed.
-fn ports_are_free(tls: bool, planned: &mut Planned) {
-    let wanted: &[u16] = if tls { &[80, 443] } else { &[80] };
+/// What holds nginx's ports would keep it from starting, and its package from being installed. One
+/// that runs would keep what it has loaded, and tell only its log.
+fn ports_are_free(active: bool, tls: bool, planned: &mut Planned) {
+    let wanted: &[u16] = match (active, tls) {
+        (false, false) => &[80],
+        (false, true) => &[80, 443],
+        (true, false) => &[],
+        (true, true) => &[443],
+    };
     for port in wanted {
         if let Some(holder) = ports::holder(*port).filter(|holder| holder != "nginx") {
             planned.problem(
-                format!("port {port} is taken by {holder}, so nginx cannot start"),
-                "find its unit (`ss -ltnp` on the host), stop and disable it (`systemctl disable --now UNIT`), then bootstrap again",
+                format!("port {port} is taken by {holder}, so nginx cannot have it"),
+                format!(
+                    "see who it is (`ss -ltnp 'sport = :{port}'` on the host), let it listen elsewhere or disable its unit (`systemctl disable --now UNIT`), then bootstrap again"
+                ),
             );
         }
     }
