@@ -347,6 +347,9 @@ struct Line<'a> {
     plan: &'a [String],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
+    /// What is not as the inventory wants it, and not for bootstrap to change.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    lacks: &'a [String],
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -363,6 +366,7 @@ impl<'a> Line<'a> {
             changes: ended.made,
             plan: &ended.changes,
             notes: &ended.notes,
+            lacks: &ended.lacks,
             seconds: milliseconds(ended.seconds),
             error: failure.map(crate::rollout::HostFailure::in_one_line),
             hints: failure.map_or(&[], |failure| &failure.hints),
