@@ -25,8 +25,27 @@ pub struct Ui {
 /// While a question is open, lines wait here and whoever says them goes on.
 #[derive(Debug, Default)]
 struct Out {
-    question_open: bool,
+    question: Question,
     waiting: Vec<(To, String)>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    #[default]
+    None,
+    Open,
+    /// The terminal shows nothing of what is typed.
+    Secret,
+}
+
+impl Out {
+    /// Shows what was said meanwhile.
+    fn end_question(&mut self) {
+        self.question = Question::None;
+        for (to, line) in self.waiting.drain(..) {
+            print(to, &line);
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +111,7 @@ impl Ui {
                 text.push_str(hint);
             }
         }
+        self.abandon_question();
         self.note(&text);
     }
 
@@ -131,14 +151,14 @@ impl Ui {
                 Err(_) => String::new(),
             }
         };
-        self.question(ask)
+        self.question(Question::Open, ask)
     }
 
     /// Has the terminal for one question. Lines that others say meanwhile are shown after it, and
     /// bars are hidden until then: nobody waits for the person but whoever asked.
-    fn question<T>(&self, ask: impl FnOnce() -> T) -> T {
+    fn question<T>(&self, question: Question, ask: impl FnOnce() -> T) -> T {
         let _one_at_a_time = self.asking.lock();
-        self.out().question_open = true;
+        self.out().question = question;
         if let Some(bars) = &self.bars {
             // A terminal that cannot be cleared shows the question below the bars.
             let _ = bars.clear();
@@ -146,14 +166,25 @@ impl Ui {
         }
         let answer = ask();
         let mut out = self.out();
-        out.question_open = false;
-        for (to, line) in out.waiting.drain(..) {
-            print(to, &line);
-        }
+        out.end_question();
         if let Some(bars) = &self.bars {
             bars.set_draw_target(ProgressDrawTarget::stderr());
         }
         answer
+    }
+
+    /// The command ends although nobody has answered: whoever asked is not waited for.
+    fn abandon_question(&self) {
+        let mut out = self.out();
+        if out.question == Question::None {
+            return;
+        }
+        if out.question == Question::Secret {
+            // Whoever asked would have turned it on again, and does not come to that any more.
+            let _ = std::process::Command::new("stty").arg("echo").status();
+        }
+        print(To::Err, "");
+        out.end_question();
     }
 
     /// A panic while it was held leaves nothing half written here.
@@ -163,7 +194,7 @@ impl Ui {
 
     fn write(&self, to: To, line: &str) {
         let mut out = self.out();
-        if out.question_open {
+        if out.question != Question::None {
             out.waiting.push((to, line.to_owned()));
             return;
         }
@@ -198,7 +229,7 @@ impl Ui {
             let _ = err.flush();
             console::Term::stderr().read_secure_line().ok()
         };
-        self.question(ask)
+        self.question(Question::Secret, ask)
     }
 }
 
@@ -239,7 +270,7 @@ mod tests {
     fn nobody_waits_for_a_question_but_whoever_asked() {
         let ui = Arc::new(Ui::new(true));
         let waiting = |ui: &Ui| ui.out().waiting.len();
-        ui.question(|| {
+        ui.question(Question::Open, || {
             let (said, heard) = mpsc::channel();
             let other = Arc::clone(&ui);
             std::thread::spawn(move || {
@@ -250,5 +281,11 @@ mod tests {
             assert_eq!(waiting(&ui), 1);
         });
         assert_eq!(waiting(&ui), 0);
+        // What ends the command is said although nobody has answered.
+        ui.question(Question::Open, || {
+            ui.note("a line of another host");
+            ui.error(&CommandError::usage("interrupted"));
+            assert_eq!(waiting(&ui), 0);
+        });
     }
 }
