@@ -14,6 +14,8 @@ mod outcome;
 mod password;
 mod patience;
 mod setup_gone;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
