@@ -135,13 +135,16 @@ pub(crate) async fn run(args: &BootstrapArgs, context: &Context) -> Result<Exit,
         Err(_) => Exit::Failed,
     };
     tell_end(&ended, context);
+    if let Err(error) = &pinned {
+        context.ui.error(error);
+    }
     let rest = Rest {
         environment: environment.name.as_str(),
         seconds: milliseconds(begun.elapsed().as_secs_f64()),
         hosts: ended.iter().map(Line::new).collect(),
     };
     context.ui.machine(&result_line("bootstrap", exit, rest));
-    pinned.map(|()| exit)
+    Ok(exit)
 }
 
 fn wanted(
