@@ -112,11 +112,9 @@ fn same_key(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use longshore_shared::setup::DesiredSshd;
 
-    use longshore_shared::digest::Sha256Digest;
-    use longshore_shared::setup::{DesiredSshd, DesiredSystem};
-
+    use super::super::host_files;
     use super::*;
 
     const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nops1:x:1001:1001::/home/ops1:/bin/sh\n\
@@ -135,35 +133,13 @@ mod tests {
 
     fn desired(people: Vec<DesiredPerson>) -> Desired {
         Desired {
-            environment: "staging".parse().unwrap(),
-            host: "web-1".parse().unwrap(),
-            apps: [].into(),
             people,
-            deploy_keys: Vec::new(),
-            trust: None,
-            signed_trust: None,
-            system: DesiredSystem {
-                packages: BTreeSet::new(),
-                timezone: None,
-                swap: None,
-                security_upgrades: true,
-                clock_sync: true,
-                journal: None,
-                sysctl: [].into(),
-                docker: false,
-                fail2ban: false,
-                sudo_without_password: true,
-            },
             sshd: Some(DesiredSshd {
                 root_login: false,
                 lines: Vec::new(),
             }),
-            firewall: None,
-            acme: None,
-            agent: Sha256Digest::of(b""),
-            sudo_login: false,
-            overrule: None,
             login_key: Some("ssh-ed25519 AAAA another-comment".to_owned()),
+            ..host_files::tests::desired()
         }
     }
 

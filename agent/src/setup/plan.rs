@@ -40,11 +40,7 @@ impl Planned {
         what: impl Into<String>,
         act: impl FnOnce(&mut Talk) -> Result<(), SetupFailure> + 'static,
     ) {
-        self.changes.push(Change {
-            what: what.into(),
-            act: Box::new(act),
-            apart: false,
-        });
+        self.add(what.into(), Box::new(act), false);
     }
 
     /// The same for what nothing else needs: one person's home, a certificate, swap.
@@ -53,11 +49,11 @@ impl Planned {
         what: impl Into<String>,
         act: impl FnOnce(&mut Talk) -> Result<(), SetupFailure> + 'static,
     ) {
-        self.changes.push(Change {
-            what: what.into(),
-            act: Box::new(act),
-            apart: true,
-        });
+        self.add(what.into(), Box::new(act), true);
+    }
+
+    fn add(&mut self, what: String, act: Act, apart: bool) {
+        self.changes.push(Change { what, act, apart });
     }
 
     /// A difference that only people can end: told in every run, and counted by `--check`.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Found;
+use crate::inventory::is_domain;
 
 pub(super) const NO_ADDRESS: &str = "it has no address yet";
 pub(super) const PRIVATE: &str =
@@ -58,21 +59,9 @@ fn of_v4(address: Ipv4Addr) -> Option<Kind> {
 
 /// A full name in DNS. Versions, tokens and the like are none.
 fn is_name(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    let mut labels = text.split('.');
-    let top = labels.next_back().unwrap_or_default();
-    text.len() <= 253
-        && text.contains('.')
-        && top.len() >= 2
-        && top.bytes().all(|b| b.is_ascii_lowercase())
-        && labels.all(label)
+    let top = text.rsplit_once('.').map(|(_, top)| top);
+    is_domain(text)
+        && top.is_some_and(|top| top.len() >= 2 && top.bytes().all(|b| b.is_ascii_lowercase()))
 }
 
 /// The addresses of one server.

@@ -28,7 +28,7 @@ pub use locate::{LocateError, find_upwards, locate};
 pub use pattern::{HostPattern, glob};
 pub use select::{HostSelection, SelectionError};
 pub use setup::Setup;
-pub(crate) use words::{is_user, is_word};
+pub(crate) use words::{is_domain, is_user, is_word};
 
 use crate::did_you_mean;
 use crate::toml_file::{SourceText, TomlFileError};

@@ -39,7 +39,7 @@ pub(crate) fn is_user(text: &str) -> bool {
 }
 
 /// As the agent reads it: one that it does not take would make a host's whole host.toml unreadable.
-pub(super) fn is_domain(text: &str) -> bool {
+pub(crate) fn is_domain(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
