@@ -177,10 +177,10 @@ fn taken_back() -> Told {
         until("the change that shuts all out", 60, || {
             Ok(rules()? != before && !gets_in(host, lease.operator_key(), "ops1")?)
         })?;
-        run.kill()?;
-        run.wait()?;
         let killed = host.exec(&["pkill", "-KILL", "-f", "longshore-agent setup"])?;
         assert!(killed.status.success());
+        run.kill()?;
+        run.wait()?;
         Ok(())
     };
     left_alone()?;
