@@ -7,7 +7,7 @@ use std::path::Path;
 
 use longshore_shared::app_file::{InnerPath, Layer, Prepare};
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::tree::Tree;
+use longshore_shared::tree::{RESERVED, Tree};
 
 use super::inside::{Owner, Place};
 use super::{MEND_DISK, seal};
@@ -16,8 +16,8 @@ use crate::links;
 use crate::operation::Trouble;
 use crate::trust::HostTrust;
 
-/// In a layer: the signature of the release whose steps made it.
-const MAKER: &str = ".longshore-maker";
+/// In a layer: the signature of the release whose steps made it. A name that no step can keep.
+const MAKER: &str = RESERVED;
 
 const ROOT: Owner = Owner {
     uid: 0,

@@ -142,14 +142,15 @@ impl Intake {
             return Ok(());
         }
         operation.step("sign", || {
-            let signature = ReleaseFiles::of(&self.layout.release(self.version())).signature();
-            system_file::put(&signature, self.release.signature())
-                .map_err(|error| Trouble::because(&error, MEND_DISK))?;
+            // The file comes last: it is what tells whether there is anything left to do.
             let signer = &self.release.signer().principals;
             operation
                 .ledger()
                 .set_signer(self.app(), self.version(), signer)?;
-            Ok(())
+            let signature = ReleaseFiles::of(&self.layout.release(self.version())).signature();
+            system_file::put(&signature, self.release.signature())
+                .map(drop)
+                .map_err(|error| Trouble::because(&error, MEND_DISK))
         })
     }
 

@@ -258,7 +258,16 @@ fn fetch(domain: &str, acme: &DesiredAcme, talk: &mut Talk) -> Result<(), SetupF
         talk.said(line);
     });
     if done.map_err(failed)? {
-        return Ok(());
+        if is_there(domain) {
+            return Ok(());
+        }
+        // It would be fetched again and again, until the authority has had enough.
+        return Err(SetupFailure {
+            what: format!("certbot has a certificate for {domain}, and not in {LIVE}/{domain}"),
+            next: format!(
+                "see `certbot certificates` on the host, take away what is left of {domain} in /etc/letsencrypt, then bootstrap again"
+            ),
+        });
     }
     let details = said
         .iter()

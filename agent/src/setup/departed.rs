@@ -144,6 +144,7 @@ struct Process {
 
 fn processes() -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
+    let ours = fs_err::read_link("/proc/self/ns/pid")?;
     for entry in fs_err::read_dir("/proc")?.flatten() {
         let number = entry
             .file_name()
@@ -160,21 +161,23 @@ fn processes() -> io::Result<Vec<Process>> {
             let bytes = fs_err::read(entry.path().join(file)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        let uids = whose(&read("status"), &read("cgroup"));
+        let elsewhere = fs_err::read_link(entry.path().join("ns/pid")).is_ok_and(|ns| ns != ours);
+        let uids = whose(&read("status"), &read("cgroup"), elsewhere);
         found.push(Process { handle, uids });
     }
     Ok(found)
 }
 
 /// By its numbers, or by the session that it was begun in: a shell that they opened as root is
-/// theirs too. Nobody's once it has ended.
-fn whose(status: &str, cgroup: &str) -> BTreeSet<u32> {
+/// theirs too. In a container the numbers are others'. Nobody's once it has ended.
+fn whose(status: &str, cgroup: &str, contained: bool) -> BTreeSet<u32> {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
     let ended = field("State:").is_none_or(|state| state.trim_start().starts_with(['Z', 'X']));
     if ended {
         return BTreeSet::new();
     }
     let numbers = field("Uid:").unwrap_or_default().split_whitespace();
+    let numbers = numbers.filter(|_| !contained);
     let mut uids: BTreeSet<u32> = numbers.filter_map(|uid| uid.parse().ok()).collect();
     let slices = cgroup.split('/').filter_map(|part| {
         let uid = part.strip_prefix("user-")?.strip_suffix(".slice")?;
@@ -190,7 +193,10 @@ mod tests {
 
     #[test]
     fn a_process_is_theirs_by_its_numbers_and_by_its_session() {
-        let of = |status: &str, cgroup: &str| whose(status, cgroup).into_iter().collect::<Vec<_>>();
+        let of = |status: &str, cgroup: &str| {
+            let uids = whose(status, cgroup, false);
+            uids.into_iter().collect::<Vec<_>>()
+        };
         let shell = "Name:\tbash\nState:\tS (sleeping)\nUid:\t1001\t1001\t1001\t1001\n";
         assert_eq!(of(shell, "0::/system.slice/x.service\n"), [1001]);
         let roots = "Name:\tbash\nState:\tR (running)\nUid:\t0\t0\t0\t0\n";
@@ -199,6 +205,9 @@ mod tests {
         assert_eq!(of(roots, "0::/init.scope\n"), [0]);
         assert!(of("State:\tZ (zombie)\nUid:\t1001\t1001\t1001\t1001\n", "").is_empty());
         assert!(of("", session).is_empty());
+        // A container's own user 1001 is nobody here, unless they began it.
+        assert!(whose(shell, "0::/system.slice/docker-1.scope\n", true).is_empty());
+        assert!(whose(shell, session, true).contains(&1001));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     let file = Wanted::text(FILE, text(&open), None);
     let loaded = unit.active && is_loaded();
     if desired.system.docker || facts.has("docker.io") || facts.has("docker-ce") {
-        planned.note("ports that containers publish are open beside this firewall: Docker forwards them itself. Publish on 127.0.0.1 what is not for everybody");
+        planned.note("ports that containers publish are open beside this firewall, over IPv4 at least: Docker forwards them itself. Publish on 127.0.0.1 what is not for everybody");
     }
     if file.sign().is_none() && loaded && unit.enabled {
         return;
@@ -39,7 +39,8 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     if Path::new(SETUP_TAKE_BACK).exists() {
         return;
     }
-    let was_on = fs_err::symlink_metadata(FILE).is_ok();
+    // Whoever disabled it may have opened something since; a unit that was stopped is only mended.
+    let was_on = unit.enabled && fs_err::symlink_metadata(FILE).is_ok();
     let question = question(was_on, &ports::used(), &open);
     if let Some(question) = question.filter(|_| !wanted.close_used) {
         return planned.lack(question);

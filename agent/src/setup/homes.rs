@@ -59,6 +59,10 @@ impl Owner {
     }
 
     pub(super) fn open_home(&self) -> io::Result<OwnedFd> {
+        // What is there opens root's account, whoever else has it for a home.
+        if self.uid != 0 && self.home == Path::new("/root") {
+            return Err(io::Error::other("it is root's own"));
+        }
         let home = open_folder(&self.home)?;
         if self.is_at_home(&home)? {
             return Ok(home);

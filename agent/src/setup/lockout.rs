@@ -13,11 +13,14 @@ pub(super) fn problems(
     logged_in_as: Option<&str>,
     root_off: bool,
     is_ours: impl Fn(&str) -> bool,
+    sudo_asks_not: impl Fn(&str) -> bool,
 ) -> Vec<SetupFailure> {
     let of_inventory = |name: &str| desired.people.iter().find(|person| person.name == name);
     let operator = logged_in_as.and_then(of_inventory);
-    let mut problems =
-        operator.map_or_else(Vec::new, |person| of_operator(person, desired, accounts));
+    let mut problems = operator.map_or_else(Vec::new, |person| {
+        let asks = !desired.system.sudo_without_password && !sudo_asks_not(&person.name);
+        of_operator(person, desired, accounts, asks)
+    });
     let root_off = root_off || will_be_off(desired, logged_in_as);
     let left_alone =
         logged_in_as.is_some_and(|name| of_inventory(name).is_none() && !is_ours(name));
@@ -53,6 +56,7 @@ fn of_operator(
     person: &DesiredPerson,
     desired: &Desired,
     accounts: &Accounts,
+    asks: bool,
 ) -> Vec<SetupFailure> {
     let name = &person.name;
     let mut problems = Vec::new();
@@ -84,7 +88,7 @@ fn of_operator(
             ),
         );
     }
-    if stays && !desired.system.sudo_without_password && !has_password(name, accounts) {
+    if stays && asks && !has_password(name, accounts) {
         problem(
             format!(
                 "sudo would ask {name} for a password, and {name} has none here: {name} could not become root again"
@@ -145,7 +149,8 @@ mod tests {
 
     fn told(desired: &Desired, shadow: &str, as_whom: Option<&str>, root_off: bool) -> Vec<String> {
         let accounts = Accounts::parse(PASSWD, GROUP, shadow, 20_000);
-        problems(desired, &accounts, as_whom, root_off, |name| name == "ops1")
+        let ours = |name: &str| name == "ops1";
+        problems(desired, &accounts, as_whom, root_off, ours, |_| false)
             .into_iter()
             .map(|problem| problem.what)
             .collect()

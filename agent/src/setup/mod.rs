@@ -82,7 +82,7 @@ fn converse(talk: &mut Talk) -> Result<(), SetupFailure> {
     let mut made = 0;
     // What could not be done is not tried again in the same run.
     let mut missed = BTreeSet::new();
-    for _ in 0..MOST_ROUNDS {
+    for _ in 0..=MOST_ROUNDS {
         planned
             .changes
             .retain(|change| !missed.contains(&change.what));
@@ -110,7 +110,9 @@ fn converse(talk: &mut Talk) -> Result<(), SetupFailure> {
             }
         }
         for failure in pending::load_all() {
-            talk.say(&FromSetup::Missed(failure));
+            if missed.insert(failure.what.clone()) {
+                talk.say(&FromSetup::Missed(failure));
+            }
         }
         missed.extend(pending::words());
         planned = plan_all(&desired, &Facts::gather()?)?;
@@ -142,6 +144,8 @@ fn plan_all(desired: &Desired, facts: &Facts) -> Result<Planned, SetupFailure> {
     nginx::plan(desired, facts, &mut planned);
     sshd::plan(desired, facts, &mut planned);
     firewall::plan(desired, facts, &mut planned);
+    // What this very run came in by is taken last.
+    sudoers::plan_gone(desired, &mut planned);
     // Last, for it may fail for reasons beyond this host.
     certificates::plan(desired, facts, &mut planned);
     pending::plan(&mut planned);

@@ -116,6 +116,19 @@ fn is_as_made(conffiles: &str, sum: &str) -> bool {
     })
 }
 
+/// The packaged site listens by IPv6 too, and where the kernel has none nginx's package cannot be
+/// installed to its end.
+pub(super) fn let_it_start() -> Result<(), SetupFailure> {
+    if has_ipv6() {
+        return Ok(());
+    }
+    remove_default_site()
+}
+
+fn has_ipv6() -> bool {
+    fs_err::read_to_string("/proc/net/if_inet6").is_ok_and(|text| !text.trim().is_empty())
+}
+
 fn remove_default_site() -> Result<(), SetupFailure> {
     if default_site() != DefaultSite::Packaged {
         return Ok(());
@@ -127,8 +140,7 @@ fn remove_default_site() -> Result<(), SetupFailure> {
 /// Whoever asks for a name that no site has gets no answer, rather than somebody's site.
 fn base(tls: bool) -> Wanted {
     let main = fs_err::read_to_string(NGINX_CONFIG).unwrap_or_default();
-    let six =
-        fs_err::read_to_string("/proc/net/if_inet6").is_ok_and(|text| !text.trim().is_empty());
+    let six = has_ipv6();
     // Somebody's own default site is the answer then.
     let kept = default_site() == DefaultSite::Kept;
     let others = sites().into_iter().filter(|site| {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use longshore_shared::setup::{Desired, DesiredApp, DesiredTls, FromSetup, SetupFailure};
 
 use super::facts::Facts;
+use super::nginx;
 use super::plan::{AGAIN, Planned, failed};
 use super::talk::Talk;
 use crate::command;
@@ -35,7 +36,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
         planned.change(
             format!("~ finish what dpkg began ({} packages)", half.len()),
             |talk| {
-                run(talk, "dpkg", &["--force-confold", "--configure", "-a"])?;
+                finish(talk)?;
                 apt(talk, &["--no-remove", "--fix-broken", "install"])
             },
         );
@@ -87,12 +88,18 @@ fn install(talk: &mut Talk, names: &[String]) -> Result<(), SetupFailure> {
     words.extend(names.iter().map(String::as_str));
     match apt(talk, &words) {
         Ok(()) => Ok(()),
-        // The lists may name what the mirror has replaced since.
+        // The lists may name what the mirror has replaced since, and a package may have stopped half-way.
         Err(_) => {
+            finish(talk)?;
             apt(talk, &["update"])?;
             apt(talk, &words)
         }
     }
+}
+
+fn finish(talk: &mut Talk) -> Result<(), SetupFailure> {
+    nginx::let_it_start()?;
+    run(talk, "dpkg", &["--force-confold", "--configure", "-a"])
 }
 
 fn lists_are_fresh() -> bool {

@@ -52,7 +52,7 @@ impl Load {
             Self::Nginx => &["systemctl", "reload-or-restart", "nginx"],
             Self::Journal => &["systemctl", "restart", "systemd-journald"],
             Self::Sysctl => &["/usr/lib/systemd/systemd-sysctl", SYSCTL],
-            Self::Fail2ban => &["systemctl", "reload-or-restart", "fail2ban"],
+            Self::Fail2ban => &["systemctl", "try-reload-or-restart", "fail2ban"],
             Self::Agent => &["systemctl", "restart", "longshore-agent"],
         }
     }

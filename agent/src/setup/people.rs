@@ -51,6 +51,7 @@ pub(super) fn plan(
         facts.logged_in_as.as_deref(),
         facts.sshd_says("permitrootlogin") == Some("no"),
         |name| known.ours.contains(name),
+        sudoers::others_let,
     ));
     make_groups(&known, planned);
     // Before the accounts: whoever has one and cannot become root yet is asked for a password in vain.

@@ -27,17 +27,20 @@ struct Listener {
 /// Ports such as `80/tcp` that others than this host reach, and would miss.
 pub(super) fn used() -> BTreeSet<String> {
     let wireguard = has_wireguard();
+    let containers: BTreeSet<String> = processes()
+        .into_iter()
+        .filter_map(|process| {
+            let arguments = fs_err::read_to_string(process.join("cmdline")).ok()?;
+            published(&arguments)
+        })
+        .collect();
     let mut ports = BTreeSet::new();
     for (file, protocol) in LISTS {
         let text = fs_err::read_to_string(file).unwrap_or_default();
-        ports.extend(missed(&text, protocol, wireguard));
-    }
-    let containers = processes().into_iter().filter_map(|process| {
-        let arguments = fs_err::read_to_string(process.join("cmdline")).ok()?;
-        published(&arguments)
-    });
-    for port in containers {
-        ports.remove(&port);
+        let missed = missed(&text, protocol, wireguard).into_iter();
+        // By IPv6 not every Docker goes past the firewall.
+        let by_docker = |port: &String| !file.ends_with('6') && containers.contains(port);
+        ports.extend(missed.filter(|port| !by_docker(port)));
     }
     ports
 }
@@ -61,7 +64,7 @@ fn has_wireguard() -> bool {
     abouts.any(|about| about.lines().any(|line| line == "DEVTYPE=wireguard"))
 }
 
-/// What `docker-proxy` holds for a container: Docker forwards it past the firewall.
+/// What `docker-proxy` holds for a container by IPv4: Docker forwards it past the firewall.
 fn published(arguments: &str) -> Option<String> {
     let words: Vec<&str> = arguments.split('\0').collect();
     let after = |flag: &str| {
@@ -70,7 +73,8 @@ fn published(arguments: &str) -> Option<String> {
     };
     let is_proxy = words.first()?.rsplit('/').next()? == "docker-proxy";
     let (port, protocol) = (after("-host-port")?, after("-proto")?);
-    is_proxy.then(|| format!("{port}/{protocol}"))
+    let four = after("-host-ip").is_none_or(|address| !address.contains(':'));
+    (is_proxy && four).then(|| format!("{port}/{protocol}"))
 }
 
 /// Who holds a TCP port, in words; wherever they listen, nobody else can take all of it.
@@ -160,6 +164,7 @@ mod tests {
     fn a_port_of_a_container_is_docker_s() {
         let words = "/usr/bin/docker-proxy\0-proto\0tcp\0-host-ip\x000.0.0.0\0-host-port\x008080\0-container-port\x0080\0";
         assert_eq!(published(words).as_deref(), Some("8080/tcp"));
+        assert_eq!(published(&words.replace("0.0.0.0", "::")), None);
         assert_eq!(published("nginx\0-proto\0tcp\0-host-port\x0080\0"), None);
         assert_eq!(published(""), None);
     }

@@ -24,17 +24,23 @@ const RELOAD_SOON: [&str; 4] = [
     "ssh.service",
 ];
 
+const SOCKET: &str = "ssh.socket";
+/// Ubuntu makes the socket's addresses of sshd's own settings.
+const UNITS: [&str; 2] = ["systemctl", "daemon-reload"];
+const LISTEN: [&str; 3] = ["systemctl", "restart", SOCKET];
+const LISTEN_SOON: [&str; 4] = ["systemctl", "--no-block", "restart", SOCKET];
 /// An sshd that does not begin anew by then is found out by the connection that has to confirm.
 const UNTIL_IT_LISTENS: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
+    let socket = facts.unit(SOCKET).active;
     let Some(wanted) = &desired.sshd else {
         if fs_err::symlink_metadata(FILE).is_ok() {
-            planned.change(format!("- rules for sshd ({FILE})"), |talk| {
-                Guard::over(&[FILE], &[&RELOAD_SOON])?.change(talk, || {
+            planned.change(format!("- rules for sshd ({FILE})"), move |talk| {
+                guard(socket)?.change(talk, || {
                     fs_err::remove_file(FILE).map_err(failed)?;
-                    reload()
+                    reload(socket)
                 })
             });
         }
@@ -55,10 +61,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
         let sign = file.sign().unwrap_or('~');
         planned.change(
             format!("{sign} sshd: with keys only{root} ({FILE})"),
-            move |talk| {
-                let guard = Guard::over(&[FILE], &[&RELOAD_SOON])?;
-                guard.change(talk, || apply(&file, root_off))
-            },
+            move |talk| guard(socket)?.change(talk, || apply(&file, root_off, socket)),
         );
     }
 }
@@ -93,7 +96,7 @@ fn text(wanted: &DesiredSshd, root_off: bool) -> String {
 }
 
 /// Tested before it is loaded, and looked at afterwards: a rule that sshd does not follow is none.
-fn apply(file: &Wanted, root_off: bool) -> Result<(), SetupFailure> {
+fn apply(file: &Wanted, root_off: bool, socket: bool) -> Result<(), SetupFailure> {
     file.write().map_err(failed)?;
     command::run("sshd", &["-t"]).map_err(|error| SetupFailure {
         what: format!("sshd refuses its configuration: {error}"),
@@ -112,17 +115,31 @@ fn apply(file: &Wanted, root_off: bool) -> Result<(), SetupFailure> {
                 .to_owned(),
         });
     }
-    reload()
+    reload(socket)
+}
+
+fn guard(socket: bool) -> Result<Guard, SetupFailure> {
+    if socket {
+        return Guard::over(&[FILE], &[&RELOAD_SOON, &UNITS, &LISTEN_SOON]);
+    }
+    Guard::over(&[FILE], &[&RELOAD_SOON])
 }
 
 /// Reloads sshd and waits until it has begun anew: systemd only sends the signal, and a connection
 /// that the old rules let in would prove nothing.
-fn reload() -> Result<(), SetupFailure> {
+fn reload(socket: bool) -> Result<(), SetupFailure> {
     let before = listening();
     let [program, words @ ..] = RELOAD;
     command::run(program, &words).map_err(failed)?;
+    if socket {
+        // Where systemd listens in sshd's place, it is told anew where.
+        let [program, words @ ..] = UNITS;
+        command::run(program, &words).map_err(failed)?;
+        let [program, words @ ..] = LISTEN;
+        command::run(program, &words).map_err(failed)?;
+        return Ok(());
+    }
     let deadline = Instant::now() + UNTIL_IT_LISTENS;
-    // Where systemd listens for sshd, every connection reads the rules anew.
     while !before.is_empty() && Instant::now() < deadline {
         let now = listening();
         if now != before && now.len() >= before.len() {

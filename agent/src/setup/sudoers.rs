@@ -12,16 +12,7 @@ use crate::command;
 const SUDOERS: &str = "/etc/sudoers.d/longshore";
 
 pub(super) fn plan(desired: &Desired, planned: &mut Planned) {
-    let lines: String = desired
-        .people
-        .iter()
-        .filter(|person| person.groups.contains(SUDO))
-        .map(|person| format!("{} ALL=(ALL:ALL) NOPASSWD: ALL\n", person.name))
-        .collect();
-    if lines.is_empty() || !desired.system.sudo_without_password {
-        files::plan_gone(planned, SUDOERS, None, "sudo without a password");
-        return;
-    }
+    let Some(lines) = lines(desired) else { return };
     let wanted = Wanted {
         path: SUDOERS.to_owned(),
         content: format!(
@@ -42,5 +33,63 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) {
                 wanted.write().map_err(failed)
             },
         );
+    }
+}
+
+/// Plans that the file is no longer there, where nobody is wanted in it.
+pub(super) fn plan_gone(desired: &Desired, planned: &mut Planned) {
+    if lines(desired).is_none() {
+        files::plan_gone(planned, SUDOERS, None, "sudo without a password");
+    }
+}
+
+fn lines(desired: &Desired) -> Option<String> {
+    let members = desired.people.iter();
+    let lines: String = members
+        .filter(|person| person.groups.contains(SUDO))
+        .map(|person| format!("{} ALL=(ALL:ALL) NOPASSWD: ALL\n", person.name))
+        .collect();
+    (!lines.is_empty() && desired.system.sudo_without_password).then_some(lines)
+}
+
+/// Whether another file lets somebody become root without a password, as cloud images have it.
+pub(super) fn others_let(name: &str) -> bool {
+    let files = fs_err::read_dir("/etc/sudoers.d").into_iter().flatten();
+    let files = files.flatten().map(|entry| entry.path());
+    let mut files = files
+        .filter(|path| path != Path::new(SUDOERS))
+        .chain([Path::new("/etc/sudoers").to_owned()]);
+    files.any(|path| {
+        let text = fs_err::read(path).unwrap_or_default();
+        lets(&String::from_utf8_lossy(&text), name)
+    })
+}
+
+fn lets(text: &str, name: &str) -> bool {
+    text.lines().any(|line| {
+        let whose = line.split_whitespace().next();
+        whose.is_some_and(|whose| whose == name || whose.strip_prefix('%') == Some(SUDO))
+            && line.contains("NOPASSWD:")
+            && line.trim_end().ends_with("ALL")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cloud_images_say_of_sudo_is_understood() {
+        assert!(lets(
+            "# cloud-init\nubuntu ALL=(ALL) NOPASSWD:ALL\n",
+            "ubuntu"
+        ));
+        assert!(lets("%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n", "debian"));
+        assert!(!lets(
+            "%sudo ALL=(ALL:ALL) ALL\nother ALL=(ALL) NOPASSWD:ALL\n",
+            "ubuntu"
+        ));
+        assert!(!lets("ubuntu ALL=(ALL) NOPASSWD: /usr/bin/apt\n", "ubuntu"));
+        assert!(!lets("# ubuntu ALL=(ALL) NOPASSWD:ALL\n", "ubuntu"));
     }
 }

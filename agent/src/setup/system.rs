@@ -14,8 +14,8 @@ use crate::links;
 
 const UPGRADES: &str = "/etc/apt/apt.conf.d/52longshore";
 const JOURNAL: &str = "/etc/systemd/journald.conf.d/longshore.conf";
-/// Loaded by itself: what others set is theirs to load.
-pub(super) const SYSCTL: &str = "/etc/sysctl.d/60-longshore.conf";
+/// Loaded by itself: what others set is theirs to load. At boot the last file counts.
+pub(super) const SYSCTL: &str = "/etc/sysctl.d/99-zz-longshore.conf";
 const JAIL: &str = "/etc/fail2ban/jail.d/longshore.conf";
 pub(super) const MADE: &str = "Made by longshore bootstrap: changes are overwritten.";
 const CLOCKS: [&str; 5] = [
@@ -106,11 +106,11 @@ fn time_zone(zone: &str, planned: &mut Planned) {
         .and_then(|path| path.to_str()?.split_once("zoneinfo/"))
         .map_or("none", |(_, zone)| zone);
     let zone = zone.to_owned();
-    planned.change(format!("~ time zone {before} -> {zone}"), move |_| {
+    planned.change_apart(format!("~ time zone {before} -> {zone}"), move |_| {
         if !target.is_file() {
             return Err(SetupFailure {
                 what: format!("this host knows no time zone {zone:?}"),
-                next: "correct `timezone` in the inventory, such as \"Europe/Berlin\"".to_owned(),
+                next: "correct `timezone` in the inventory, such as \"Europe/Berlin\"; old names are in the package tzdata-legacy".to_owned(),
             });
         }
         links::replace(Path::new("/etc/localtime"), &target).map_err(failed)

@@ -21,6 +21,8 @@ pub(super) struct Contact {
     pub(super) probed: Probed,
     /// For sudo, where it asks for one.
     pub(super) password: Option<String>,
+    /// Who was not let in. Hosts count that, and shut out whoever tries too often.
+    pub(super) shut_out: Vec<String>,
 }
 
 impl Contact {
@@ -34,21 +36,37 @@ impl Contact {
 pub(super) async fn make(job: &Job, host: &Host) -> Result<Contact, Stopped> {
     let own = own_target(job, host)?;
     let mut refused = Vec::new();
+    let mut shut_out = Vec::new();
     let mut trust = own.trust.clone();
     for user in logins(job, &own.user) {
         let mut target = own.clone();
         target.user.clone_from(&user);
         target.trust = trust.clone();
         match attempt(job, host, target, Asking::Allowed).await {
-            Ok(contact) => return Ok(contact),
+            Ok(contact) => {
+                return Ok(Contact {
+                    shut_out,
+                    ..contact
+                });
+            }
             Err(Attempt::NotThem(stopped, vouched)) => {
                 trust = vouched;
+                refused.push((user, stopped));
+            }
+            Err(Attempt::ShutOut(stopped, vouched)) => {
+                trust = vouched;
+                shut_out.push(user.clone());
                 refused.push((user, stopped));
             }
             Err(Attempt::Stopped(stopped)) => return Err(stopped),
         }
     }
     Err(nobody(refused))
+}
+
+/// As whom the person logs in where nothing else is said.
+pub(super) fn own_user(job: &Job, host: &Host) -> Option<String> {
+    Some(own_target(job, host).ok()?.user)
 }
 
 /// Whether the person's own login can become root, beside the one that is used: root was really reached.
@@ -132,6 +150,8 @@ fn nobody(mut refused: Vec<(String, Stopped)>) -> Stopped {
 enum Attempt {
     /// The host is the right one, and another login may do.
     NotThem(Stopped, HostTrust),
+    /// The same, and this one was not let in at all.
+    ShutOut(Stopped, HostTrust),
     Stopped(Stopped),
 }
 
@@ -168,7 +188,7 @@ async fn attempt(
     let session = match session {
         Ok(session) => session,
         Err(error @ ConnectError::Authentication { .. }) => {
-            return Err(Attempt::NotThem(stopped_by(&error), target.trust));
+            return Err(Attempt::ShutOut(stopped_by(&error), target.trust));
         }
         Err(error) => return Err(Attempt::Stopped(stopped_by(&error))),
     };
@@ -181,6 +201,7 @@ async fn attempt(
             target,
             probed,
             password,
+            shut_out: Vec::new(),
         }),
         Err(stopped) => {
             session.close().await;

@@ -59,12 +59,21 @@ async fn whole(job: &Job, wanted: &Wanted, ended: &mut Ended) -> Result<(), Stop
     let shuts_root_out = desired.sshd.as_ref().is_some_and(|sshd| !sshd.root_login);
     desired.sudo_login = contact.by_sudo();
     desired.login_key = contact.session.login_key().map(key_line);
-    if shuts_root_out && !desired.sudo_login {
+    let own = contact::own_user(job, host);
+    let was_refused = own
+        .as_ref()
+        .is_some_and(|own| contact.shut_out.contains(own));
+    if shuts_root_out && !desired.sudo_login && !was_refused {
         desired.sudo_login = own_sudo(job, wanted, &contact).await;
     }
     run(job, wanted, &contact, &mut desired, ended).await?;
     // Somebody who can become root may be there only now.
-    if job.mode == Mode::Change && shuts_root_out && !desired.sudo_login {
+    let may_now = !was_refused
+        || desired
+            .people
+            .iter()
+            .any(|one| Some(&one.name) == own.as_ref());
+    if job.mode == Mode::Change && shuts_root_out && !desired.sudo_login && may_now {
         desired.sudo_login = own_sudo(job, wanted, &contact).await;
         if desired.sudo_login {
             // An authority that refused just now is not asked again at once.

@@ -47,7 +47,12 @@ pub(crate) async fn of_others(
         return None;
     }
     let trust = composed(inventory, Some(environment)).ok()?;
-    let asked = fleet::on_all(environment.hosts.clone(), |host| {
+    // One whose key nobody has pinned was never bootstrapped: a login in vain would only be counted.
+    let hosts = environment
+        .hosts
+        .iter()
+        .filter(|host| !host.host_keys.is_empty());
+    let asked = fleet::on_all(hosts.cloned(), |host| {
         let reach = reach.clone();
         async move {
             let ask = async {

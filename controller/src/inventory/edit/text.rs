@@ -171,8 +171,16 @@ fn with_item(text: &str, list: &Array, item: &str) -> Result<String, TextError> 
     let last = last.span().ok_or(HOSTS)?;
     let before = text.get(..last.start).unwrap_or_default();
     let blank = before.trim_end_matches([' ', '\t']);
-    if !blank.ends_with('\n') {
-        return inserted(text, last.end, &format!(", {item}"));
+    // Where the list ends on the line of its last item, the new one stands there too.
+    let rest = text.get(last.end..span.end).unwrap_or_default();
+    let rest = rest.trim_end_matches(']');
+    if !blank.ends_with('\n') || !rest.contains('\n') {
+        return match rest.find(',') {
+            Some(comma) if rest.trim_start().starts_with(',') => {
+                inserted(text, last.end + comma + 1, &format!(" {item}"))
+            }
+            _ => inserted(text, last.end, &format!(", {item}")),
+        };
     }
     let indent = before.get(blank.len()..).unwrap_or_default();
     let after = text.get(last.end..).unwrap_or_default();

@@ -70,6 +70,9 @@ fn a_key_that_is_there_is_replaced_and_a_list_grows() {
         &both("\n  ", " # old\n"),
         format!("[\n  '{OTHER}', # old\n  \"{KEY}\"\n]"),
     );
+    // The list ends on the line of its last item.
+    grown(&both("\n  ", ""), format!("[\n  '{OTHER}', \"{KEY}\"]"));
+    grown(&both("\n  ", ", "), format!("[\n  '{OTHER}', \"{KEY}\" ]"));
     // The same key, written in another way, is there already.
     for same in [
         format!("'{KEY} root@a'"),
