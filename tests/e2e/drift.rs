@@ -27,6 +27,10 @@ pub(crate) const STORIES: &[Story] = &[
         tell: taken_back,
     },
     Story {
+        name: "drift::an_sshd_that_systemd_starts_is_ruled_the_same",
+        tell: started_by_systemd,
+    },
+    Story {
         name: "drift::a_rebuilt_host_begins_with_the_signers_of_the_others",
         tell: rebuilt,
     },
@@ -212,6 +216,33 @@ fn taken_back() -> Told {
     fleet.setup.clear();
     fleet.write()?;
     nothing_to_do(&fleet.bootstrap(&[])?);
+    Ok(())
+}
+
+/// As Ubuntu has it.
+fn started_by_systemd() -> Told {
+    let lease = lease_bare(1, ROOT)?;
+    let host = &lease.hosts[0];
+    host.sh("systemctl disable --now ssh.service 2>&1 && systemctl enable --now ssh.socket 2>&1")?;
+    let mut fleet = Fleet::new(&lease);
+    fleet.write()?;
+    ended(&fleet.bootstrap(&[])?, 0);
+    nothing_to_do(&fleet.bootstrap(&["--check"])?);
+    assert!(gets_in(host, lease.operator_key(), "ops1")?);
+    assert!(!gets_in(host, lease.operator_key(), "root")?);
+
+    fleet.setup = "[setup.sshd]\nlines = [\"AllowUsers nobody\"]\n".to_owned();
+    fleet.write()?;
+    let answer = fleet.bootstrap(&[])?;
+    ended(&answer, 1);
+    assert!(
+        answer.all().contains("it was taken back"),
+        "{}",
+        answer.all()
+    );
+    until("the socket of before", 10, || {
+        Ok(gets_in(host, lease.operator_key(), "ops1")?)
+    })?;
     Ok(())
 }
 
