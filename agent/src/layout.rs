@@ -29,6 +29,9 @@ pub(crate) const SETUP_TAKE_BACK: &str = "/var/lib/longshore/setup/take-back.jso
 pub(crate) const SETUP_CONFIRMED: &str = "/var/lib/longshore/setup/confirmed";
 /// What the kernel said of the firewall when it was loaded.
 pub(crate) const SETUP_FIREWALL: &str = "/var/lib/longshore/setup/firewall.loaded";
+/// Our settings of the kernel, loaded by themselves: what others set is theirs to load. At boot the last
+/// file counts.
+pub(crate) const SYSCTL: &str = "/etc/sysctl.d/99-zz-longshore.conf";
 pub(crate) const SETUP_LOCK: &str = "/run/longshore-setup.lock";
 pub(crate) const SETUP_GUARD_LOCK: &str = "/run/longshore-guard.lock";
 /// The agent that was left, and its unit, until the new one has answered.

@@ -10,6 +10,11 @@ use super::plan::failed;
 
 const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 
+/// Whoever is in this group may become root.
+pub(super) const SUDO: &str = "sudo";
+/// Accounts below it are the system's.
+pub(super) const FIRST_UID: u32 = 1000;
+
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Account {

@@ -37,7 +37,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
         files::plan(planned, hook, "nginx hears of renewed certificates");
         units::plan_running(
             planned,
-            facts,
+            &facts.unit("certbot.timer"),
             "certbot.timer",
             "certbot.timer, which renews certificates,",
         );

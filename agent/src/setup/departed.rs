@@ -12,12 +12,11 @@ use std::time::Duration;
 use longshore_shared::setup::SetupFailure;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::accounts::Account;
+use super::accounts::{Account, FIRST_UID};
 use super::facts::Facts;
 use super::home_keys;
 use super::homes::Owner;
-use super::people::{FIRST_UID, run};
-use super::plan::{AGAIN, Planned, because, failed};
+use super::plan::{AGAIN, Planned, because, failed, run};
 use crate::layout::SETUP_PEOPLE;
 
 /// How often what still runs is ended, and how long it may take to be gone.

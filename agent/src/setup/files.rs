@@ -10,6 +10,9 @@ use super::pending::{self, Load};
 use super::plan::{Planned, failed};
 use crate::system_file;
 
+/// What stands at the top of all of them.
+pub(super) const MADE: &str = "Made by longshore bootstrap: changes are overwritten.";
+
 /// A file as it should be.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {

@@ -8,9 +8,10 @@ use longshore_shared::setup::SetupFailure;
 use rustix::fs::Access;
 
 use super::facts::Facts;
+use super::files::MADE;
 use super::pending::{self, Load};
 use super::plan::{Planned, failed};
-use super::system::{MADE, SYSCTL};
+use crate::layout::SYSCTL;
 
 const LIVE: &str = "/proc/sys";
 

@@ -3,8 +3,7 @@
 
 use longshore_shared::setup::{Desired, DesiredPerson, SetupFailure};
 
-use super::accounts::Accounts;
-use super::people::SUDO;
+use super::accounts::{Accounts, SUDO};
 
 /// Why nothing may be done. `root_off` says whether sshd has turned root away already.
 pub(super) fn problems(

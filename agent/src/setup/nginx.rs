@@ -48,7 +48,7 @@ pub(super) fn plan(desired: &Desired, facts: &Facts, planned: &mut Planned) {
     }
     if unit.loaded && !unit.runs() {
         planned.change("~ nginx runs, after a reboot too", |_| {
-            units::run(UNIT).map_err(with_its_words)
+            units::run(UNIT).map_err(pending::with_nginxs_words)
         });
     }
 }
@@ -264,16 +264,6 @@ fn install(base: &Wanted) -> Result<(), SetupFailure> {
         next: "run `nginx -t` on the host and mend what it says; the base was taken out again"
             .to_owned(),
     })
-}
-
-/// systemd says only that it failed; nginx says why.
-pub(super) fn with_its_words(mut failure: SetupFailure) -> SetupFailure {
-    if let Ok((false, said)) = command::ask("nginx", &["-t", "-q"]) {
-        let said = said.lines().map(command::printable);
-        failure.what = format!("{}: {}", failure.what, said.collect::<Vec<_>>().join(" | "));
-        failure.next = "mend the file that nginx names, then bootstrap again".to_owned();
-    }
-    failure
 }
 
 #[cfg(test)]

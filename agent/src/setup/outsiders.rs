@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_shared::setup::{DEPLOY_GROUP, SetupFailure};
 
-use super::accounts::Accounts;
+use super::accounts::{Accounts, FIRST_UID, SUDO};
 use super::lists;
-use super::people::{FIRST_UID, SUDO};
 use super::plan::Planned;
 use crate::layout::SETUP_OUTSIDERS;
 

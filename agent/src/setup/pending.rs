@@ -6,11 +6,9 @@ use std::path::Path;
 
 use longshore_shared::setup::SetupFailure;
 
-use super::nginx;
 use super::plan::{Planned, failed};
-use super::system::SYSCTL;
 use crate::command;
-use crate::layout::SETUP_PENDING;
+use crate::layout::{SETUP_PENDING, SYSCTL};
 use crate::system_file;
 
 /// One such need.
@@ -125,7 +123,7 @@ fn run(load: Load) -> Result<(), SetupFailure> {
     if let [program, words @ ..] = load.command() {
         let done = command::run(program, words).map(drop).map_err(failed);
         return match load {
-            Load::Nginx => done.map_err(nginx::with_its_words),
+            Load::Nginx => done.map_err(with_nginxs_words),
             _ => done,
         };
     }
@@ -149,4 +147,14 @@ fn write(loads: &[Load]) -> io::Result<()> {
         .map(|load| format!("{}\n", load.word()))
         .collect();
     system_file::put(path, text).map(drop)
+}
+
+/// systemd says only that it failed; nginx says why.
+pub(super) fn with_nginxs_words(mut failure: SetupFailure) -> SetupFailure {
+    if let Ok((false, said)) = command::ask("nginx", &["-t", "-q"]) {
+        let said = said.lines().map(command::printable);
+        failure.what = format!("{}: {}", failure.what, said.collect::<Vec<_>>().join(" | "));
+        failure.next = "mend the file that nginx names, then bootstrap again".to_owned();
+    }
+    failure
 }

@@ -7,17 +7,13 @@ use std::collections::BTreeSet;
 
 use longshore_shared::setup::{DEPLOY_ACCOUNT, DEPLOY_GROUP, Desired, DesiredPerson, SetupFailure};
 
-use super::accounts::Account;
+use super::accounts::{Account, FIRST_UID};
 use super::facts::Facts;
 use super::homes::Owner;
-use super::plan::{Planned, failed};
+use super::plan::{Planned, run};
 use super::{departed, dotfiles, home_keys, lists, lockout, outsiders, sudoers};
 use crate::layout::{SETUP_DOTFILES, SETUP_PEOPLE};
-use crate::{command, names};
-
-pub(super) const SUDO: &str = "sudo";
-/// Accounts below it are the system's.
-pub(super) const FIRST_UID: u32 = 1000;
+use crate::names;
 
 /// What is known beside the facts.
 struct Known<'a> {
@@ -283,10 +279,6 @@ fn make_account(name: &str, words: &[&str]) -> Result<(), SetupFailure> {
 fn forget(name: &str) -> Result<(), SetupFailure> {
     lists::forget(SETUP_DOTFILES, name)?;
     lists::forget(SETUP_PEOPLE, name)
-}
-
-pub(super) fn run(program: &str, words: &[&str]) -> Result<(), SetupFailure> {
-    command::run(program, words).map(drop).map_err(failed)
 }
 
 fn listed(groups: &BTreeSet<String>) -> String {

@@ -6,6 +6,7 @@ use std::fmt;
 use longshore_shared::setup::{Plan, SetupFailure};
 
 use super::talk::Talk;
+use crate::command;
 use crate::operation::chain;
 
 type Act = Box<dyn FnOnce(&mut Talk) -> Result<(), SetupFailure>>;
@@ -98,4 +99,9 @@ pub(super) const AGAIN: &str =
 /// The same, as most failures have it.
 pub(super) fn failed<E: Error>(error: E) -> SetupFailure {
     because(&error, AGAIN)
+}
+
+/// Runs a program of the host for a change.
+pub(super) fn run(program: &str, words: &[&str]) -> Result<(), SetupFailure> {
+    command::run(program, words).map(drop).map_err(failed)
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use longshore_shared::setup::Desired;
 
+use super::accounts::SUDO;
 use super::files::{self, Wanted};
-use super::people::SUDO;
 use super::plan::{Planned, failed};
 use crate::command;
 

@@ -5,19 +5,17 @@ use std::path::{Path, PathBuf};
 use longshore_shared::setup::{DesiredSystem, SetupFailure};
 
 use super::facts::Facts;
-use super::files::{self, Wanted};
+use super::files::{self, MADE, Wanted};
 use super::kernel;
 use super::pending::Load;
 use super::plan::{Planned, failed};
 use super::units;
+use crate::layout::SYSCTL;
 use crate::links;
 
 const UPGRADES: &str = "/etc/apt/apt.conf.d/52longshore";
 const JOURNAL: &str = "/etc/systemd/journald.conf.d/longshore.conf";
-/// Loaded by itself: what others set is theirs to load. At boot the last file counts.
-pub(super) const SYSCTL: &str = "/etc/sysctl.d/99-zz-longshore.conf";
 const JAIL: &str = "/etc/fail2ban/jail.d/longshore.conf";
-pub(super) const MADE: &str = "Made by longshore bootstrap: changes are overwritten.";
 const CLOCKS: [&str; 5] = [
     "systemd-timesyncd.service",
     "chrony.service",
@@ -71,7 +69,7 @@ pub(super) fn plan(system: &DesiredSystem, facts: &Facts, planned: &mut Planned)
         ),
     ] {
         if wanted {
-            units::plan_running(planned, facts, unit, what);
+            units::plan_running(planned, &facts.unit(unit), unit, what);
         }
     }
     if system.clock_sync {
@@ -91,7 +89,7 @@ fn clock(facts: &Facts, planned: &mut Planned) {
     let there = CLOCKS.into_iter().find(|name| facts.unit(name).loaded);
     let masked = || CLOCKS.into_iter().find(|name| facts.unit(name).masked);
     if let Some(name) = there.or_else(masked) {
-        units::plan_running(planned, facts, name, name);
+        units::plan_running(planned, &facts.unit(name), name, name);
     }
 }
 

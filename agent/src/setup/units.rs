@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use longshore_shared::setup::SetupFailure;
 
-use super::facts::Facts;
 use super::plan::{Planned, failed};
 use crate::command;
 
@@ -85,8 +84,7 @@ fn port(line: &str) -> Option<u16> {
 }
 
 /// Plans that a unit runs, now and after a reboot. Where it is not there, there is nothing to run.
-pub(super) fn plan_running(planned: &mut Planned, facts: &Facts, name: &'static str, what: &str) {
-    let unit = facts.unit(name);
+pub(super) fn plan_running(planned: &mut Planned, unit: &Unit, name: &'static str, what: &str) {
     if unit.masked {
         planned.lack(format!(
             "{what} does not run: {name} is masked on this host. Run `systemctl unmask {name}` there, then bootstrap again; or let the inventory not want it"
@@ -125,13 +123,9 @@ mod tests {
         let units = parse(said);
         assert_eq!(units["ssh.socket"].ports, [2222, 2222]);
         assert!(units["m.timer"].masked && !units["m.timer"].loaded);
-        let facts = Facts {
-            units,
-            ..Facts::default()
-        };
         let mut planned = Planned::default();
-        plan_running(&mut planned, &facts, "m.timer", "upgrades");
-        plan_running(&mut planned, &facts, "gone.timer", "upgrades");
+        plan_running(&mut planned, &units["m.timer"], "m.timer", "upgrades");
+        plan_running(&mut planned, &Unit::default(), "gone.timer", "upgrades");
         assert!(planned.changes.is_empty());
         assert_eq!(planned.lacks.len(), 1);
         assert!(planned.lacks[0].contains("systemctl unmask m.timer"));
