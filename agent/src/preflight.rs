@@ -64,7 +64,10 @@ pub(crate) fn check(
             if manifest.is_none() {
                 problems.push(Problem {
                     what: format!("{app} {version} is not on this host, or damaged"),
-                    next: "`longshore releases` lists what each host holds".to_owned(),
+                    next: format!(
+                        "`longshore releases {}` lists what each host holds; the oldest go as new ones come",
+                        host.environment
+                    ),
                 });
             }
             if manifest.is_some() {

@@ -21,7 +21,7 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(150);
 const BETWEEN_UNIT_LOOKS: Duration = Duration::from_millis(250);
 /// Good answers in a row, so that one lucky worker is not taken for health.
 const GOOD_IN_A_ROW: u32 = 2;
-const LINES_OF_LOG: usize = 20;
+const LINES_OF_LOG: usize = 50;
 
 /// A slot that is to become healthy.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! What the agent reads: who the host is, and whom it trusts.
 
+use longshore_shared::name::AppName;
 use longshore_shared::setup::{DEPLOY_GROUP, Desired, SetupFailure};
 use longshore_shared::trust_file::{TrustFile, TrustRules};
 
@@ -7,7 +8,7 @@ use super::certificates;
 use super::files::{self, Wanted};
 use super::plan::{Planned, failed};
 use crate::host::Host;
-use crate::layout::{APPS, CONFIG, ETC, SETTINGS, STATE, TRUST};
+use crate::layout::{APPS, AppLayout, CONFIG, ETC, SETTINGS, STATE, TRUST};
 use crate::trust;
 
 pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), SetupFailure> {
@@ -18,6 +19,13 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), Setup
         (STATE, 0o700),
     ] {
         files::plan_folder(planned, path, mode);
+    }
+    for app in serving() {
+        if !desired.apps.contains_key(&app) {
+            planned.lack(format!(
+                "{app} serves here, and is not in the inventory: nothing tells of it any more, and nobody can deploy it. Put it back under its name; or take it off on the host: `systemctl disable --now 'longshore-{app}@*'`, then remove its site from nginx and {APPS}/{app}"
+            ));
+        }
     }
     let text = host_toml(desired);
     // What the agent could not read would stop every app of the host.
@@ -67,7 +75,7 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), Setup
                 .is_some_and(|wanted| *wanted != installed.rules)
             {
                 planned.lack(format!(
-                    "the signers are not those of the inventory: longshore signers push {}",
+                    "the signers are not those of the inventory, so whoever was taken out may still release: longshore signers push {}",
                     desired.environment
                 ));
             }
@@ -80,6 +88,17 @@ pub(super) fn plan(desired: &Desired, planned: &mut Planned) -> Result<(), Setup
             Ok(())
         }
     }
+}
+
+/// Apps that serve here, whatever the inventory has.
+fn serving() -> Vec<AppName> {
+    let folders = fs_err::read_dir(APPS).into_iter().flatten().flatten();
+    let names = folders.filter_map(|folder| AppName::new(folder.file_name().to_str()?).ok());
+    let mut apps: Vec<AppName> = names
+        .filter(|app| AppLayout::new(app).current().is_symlink())
+        .collect();
+    apps.sort();
+    apps
 }
 
 /// What the environment's other hosts trust, where this one is behind them.

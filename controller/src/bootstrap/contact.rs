@@ -10,7 +10,7 @@ use super::password::{self, Asking, NoPassword};
 use super::patience::telling;
 use crate::inventory::{Host, is_user};
 use crate::rollout::HostFailure;
-use crate::ssh::{ConnectError, HostKeyError, HostTrust, Session, Target};
+use crate::ssh::{ConnectError, HostKeyError, HostTrust, Session, Target, fingerprint};
 
 const ROOT: &str = "root";
 
@@ -166,6 +166,14 @@ async fn attempt(
             let address = target.address();
             let keys = &job.host_keys;
             if asking == Asking::Never || !keys.vouched(&host.name, &address, &shown).await {
+                if let Some(given) = keys.given_instead(&host.name) {
+                    let what = format!(
+                        "the host shows another key than was given for it: {}, and --host-key says {given}",
+                        fingerprint(&shown)
+                    );
+                    let hint = "somebody may be in between, or it is another host's key: compare it with the host's console";
+                    return Err(Attempt::Stopped(Stopped::new(Outcome::Refused, what, hint)));
+                }
                 let error = ConnectError::HostKey(HostKeyError::Unknown { shown, lookup });
                 let mut stopped = stopped_by(&error);
                 let or = format!(

@@ -218,10 +218,15 @@ fn exit(ended: &[Ended], args: &BootstrapArgs) -> Exit {
 
 fn tell_end(ended: &[Ended], context: &Context) {
     for one in ended {
-        for note in one.notes.iter().chain(&one.lacks) {
+        for note in &one.notes {
             context
                 .ui
                 .answer(&one_line(&format!("{}: note: {note}", one.host)));
+        }
+        for lack in &one.lacks {
+            context
+                .ui
+                .answer(&one_line(&format!("{}: differs: {lack}", one.host)));
         }
     }
     let failed = ended
@@ -237,6 +242,7 @@ fn tell_end(ended: &[Ended], context: &Context) {
         };
         let words = match one.outcome {
             Outcome::Unchanged | Outcome::Changed => changes(one.made),
+            Outcome::Differs if one.changes.is_empty() => "differs, as said above".to_owned(),
             Outcome::Differs => format!("{} to make", changes(one.changes.len())),
             other => other.word().to_owned(),
         };
@@ -320,7 +326,7 @@ impl From<CarryError> for CommandError {
     fn from(error: CarryError) -> Self {
         let hint = match &error {
             CarryError::None => {
-                "Name one with --agent FILE, or put it where it is looked for: ~/.local/share/longshore/agents/x86_64/longshore-agent"
+                "It comes with Longshore's tarball (`cargo lab dist` makes one). Name it with --agent FILE, or put it where it is looked for: ~/.local/share/longshore/agents/x86_64/longshore-agent"
             }
             CarryError::Use { .. } => "It has to be the longshore-agent of this very release.",
         };

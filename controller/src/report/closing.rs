@@ -11,7 +11,8 @@ use crate::rollout::{HostFailure, HostResult, Outcome, RunEnd, Serving};
 use crate::terminal_text::one_line;
 
 /// As many lines of a host's log as a person reads.
-const LOG_LINES: usize = 20;
+/// A traceback and what comes before it.
+const LOG_LINES: usize = 50;
 
 /// All lines, in order.
 pub(super) fn closing(end: &RunEnd) -> Vec<String> {

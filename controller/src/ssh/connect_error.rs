@@ -130,6 +130,7 @@ impl ConnectError {
                     tried => format!("Tried: {}", tried.join("; ")),
                 }];
                 hints.extend(notes.iter().cloned());
+                hints.push("An account comes with `longshore bootstrap`, for whoever is under [people] with one of these keys; LONGSHORE_USER logs in as another.".to_owned());
                 hints
             }
             ConnectError::Resolve { .. }

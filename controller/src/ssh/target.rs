@@ -93,7 +93,7 @@ impl Surroundings {
         Surroundings {
             config: home.join(".ssh/config"),
             home,
-            local_user: word("USER").or_else(|| word("LOGNAME")),
+            local_user: word("USER").or_else(|| word("LOGNAME")).or_else(own_name),
             forced_user: word("LONGSHORE_USER"),
             agent_socket: word("SSH_AUTH_SOCK").map(PathBuf::from),
         }
@@ -293,6 +293,14 @@ impl Words<'_> {
             only: settings.identities_only.unwrap_or(false),
         }
     }
+}
+
+/// Where nobody logged in, as in CI and in containers: the name that this process runs under.
+fn own_name() -> Option<String> {
+    let output = std::process::Command::new("id").arg("-un").output().ok()?;
+    let name = String::from_utf8(output.stdout).ok()?;
+    let name = name.trim();
+    (output.status.success() && !name.is_empty()).then(|| name.to_owned())
 }
 
 #[cfg(test)]

@@ -158,7 +158,9 @@ impl ComposeError {
             Self::NoSigners => format!(
                 "Add a line `you@example.com namespaces=\"{RELEASE_NAMESPACE},{SIGNERS_NAMESPACE}\" KEY` to a file allowed_signers beside the inventory, and name it: [fleet] signers = \"allowed_signers\""
             ),
-            Self::Read { .. } => "The paths in [fleet] are relative to the inventory.".to_owned(),
+            Self::Read { .. } => format!(
+                "The paths in [fleet] are relative to the inventory. A list of signers has lines such as `you@example.com namespaces=\"{RELEASE_NAMESPACE},{SIGNERS_NAMESPACE}\" ssh-ed25519 AAAA…`"
+            ),
             Self::Text { .. } => "Write it anew, in UTF-8.".to_owned(),
             Self::Key { .. } => return Vec::new(),
             Self::Rules(_) => format!(

@@ -43,10 +43,13 @@ pub(super) fn asked_for(history: &History, effect: Effect) -> Option<Version> {
         .release
         .as_ref()
         .map_or(NOTHING, |tag| core(&tag.version));
-    match effect {
-        Effect::Major => Some(Version::new(last.major.checked_add(1)?, 0, 0)),
-        effect => after(&last, effect),
-    }
+    let version = match effect {
+        Effect::Major => Version::new(last.major.checked_add(1)?, 0, 0),
+        effect => after(&last, effect)?,
+    };
+    // Builds before the first release are called as if they led to 0.1.0: it comes after them.
+    let first = history.release.is_none();
+    Some(if first { version.max(FIRST) } else { version })
 }
 
 fn core(version: &Version) -> Version {
