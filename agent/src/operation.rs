@@ -59,7 +59,17 @@ impl Trouble {
             log: Vec::new(),
             probe: None,
             cancelled: false,
+            resumable: false,
         }))
+    }
+
+    /// The other end was lost; the same order goes on from where it was.
+    pub(crate) fn broken_off(what: impl Into<String>, next: impl Into<String>) -> Self {
+        let mut trouble = Self::failed(what, next);
+        if let Self::Failed(failed) = &mut trouble {
+            failed.resumable = true;
+        }
+        trouble
     }
 
     /// It did not succeed, because of `error`.
@@ -74,6 +84,15 @@ impl Trouble {
             failed.cancelled = true;
         }
         trouble
+    }
+
+    /// Whether it ended before its time through nobody's fault, so that what it did is of use to the
+    /// next try.
+    pub(crate) fn broke_off(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::Failed(failed) => failed.resumable || failed.cancelled,
+        }
     }
 
     /// The same trouble, with the last lines of a log.

@@ -211,7 +211,7 @@ impl Read for Data<'_> {
                     ToAgent::Cancel => return Err(std::io::Error::other(PeerError::Cancelled)),
                     _ => return Err(std::io::Error::other(PeerError::OutOfPlace)),
                 },
-                None => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                None => return Err(std::io::Error::other(PeerError::Silent)),
             }
         }
         let rest = self.frame.get(self.at..).unwrap_or_default();

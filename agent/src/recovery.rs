@@ -10,6 +10,7 @@ use longshore_shared::wire::latest::Outcome;
 use crate::activate::{self, cooldown, live};
 use crate::agent::Agent;
 use crate::host::{Host, HostedApp};
+use crate::intake;
 use crate::journal;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::OperationRow;
@@ -39,7 +40,7 @@ pub(crate) fn recover(agent: &Arc<Agent>) {
     }
     for app in apps() {
         let layout = AppLayout::new(&app);
-        activate::clear_staging(&layout);
+        activate::clear_staging(&layout, &intake::worth_keeping(&layout));
         if let Err(error) = activate::sweep(&agent.ledger, &layout) {
             journal::say(&chain(&error));
         }

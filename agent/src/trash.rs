@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::command;
+use crate::journal;
 
 /// Deletes `path` and all below it. Nothing there is fine.
 pub(crate) fn delete(path: &Path) -> io::Result<()> {
@@ -17,4 +18,11 @@ pub(crate) fn delete(path: &Path) -> io::Result<()> {
     command::run("rm", &words)
         .map(drop)
         .map_err(io::Error::other)
+}
+
+/// Deletes what is of no use any more. What cannot be removed now is removed at the agent's next start.
+pub(crate) fn delete_or_say(path: &Path) {
+    if let Err(error) = delete(path) {
+        journal::say(&format!("left behind for now: {error}"));
+    }
 }

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod manifest;
 pub mod name;
 pub mod path_pattern;
+pub mod pieces;
 pub mod setup;
 pub mod signature;
 pub mod span;

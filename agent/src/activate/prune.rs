@@ -13,6 +13,7 @@ use crate::journal;
 use crate::layout::{AppLayout, ReleaseFiles};
 use crate::ledger::{Ledger, LedgerError, ReleaseRow, Verdict};
 use crate::links;
+use crate::trash;
 
 static TRASH: AtomicU64 = AtomicU64::new(0);
 
@@ -62,12 +63,14 @@ fn surplus(releases: &[ReleaseRow], held: &[Version], keep: usize) -> Vec<Versio
         .collect()
 }
 
-/// Empties `staging`, at a time when nothing is being staged.
-pub(crate) fn clear_staging(layout: &AppLayout) {
+/// Empties `staging` of all but `kept`, at a time when nothing is being staged.
+pub(crate) fn clear_staging(layout: &AppLayout, kept: &[PathBuf]) {
     let Ok(entries) = fs_err::read_dir(layout.staging()) else {
         return;
     };
-    delete_behind(entries.flatten().map(|entry| entry.path()).collect());
+    let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    all.retain(|path| !kept.contains(path));
+    delete_behind(all);
 }
 
 /// Takes away releases that the ledger does not know and no link names: an agent that was killed
@@ -153,9 +156,7 @@ fn delete_behind(trash: Vec<PathBuf>) {
     }
     let delete = move || {
         for path in trash {
-            if let Err(error) = crate::trash::delete(&path) {
-                journal::say(&format!("left behind for now: {error}"));
-            }
+            trash::delete_or_say(&path);
         }
     };
     // Without a thread it is left for the next start, which empties the folder.

@@ -1,63 +1,129 @@
-//! What a host has already: the files of the releases that it keeps.
+//! What a host has already: the releases that it keeps, and what came of stagings that broke off.
 
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use longshore_shared::digest::{Digesting, Sha256Digest};
 use longshore_shared::tree::{Entry, Kind, Tree};
 use longshore_shared::wire::latest::Slot;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 
+use super::attempt::Attempt;
 use crate::layout::{AppLayout, ReleaseFiles};
 use crate::links;
 
 /// As many earlier releases are looked through; the rest is most likely in these.
-const MOST_BASES: usize = 3;
+const MOST_RELEASES: usize = 3;
 /// Most files of a release fit in it, and are read with one call.
 const BUFFER: usize = 128 * 1024;
 
-/// Where a wanted content may be found.
+/// A folder with files, and the list of what should be in it.
 #[derive(Debug)]
 pub(super) struct Base {
-    held: HashMap<(Sha256Digest, bool), PathBuf>,
-    buffer: Vec<u8>,
+    folder: OwnedFd,
+    list: String,
+    /// A release, which is whole; not one that broke off.
+    whole: bool,
 }
 
 impl Base {
-    /// Looks through the release that serves, then the newest ones, for the files of `tree`.
-    pub(super) fn find(layout: &AppLayout, tree: &Tree, newest: &[String]) -> Self {
-        let mut wanted: HashMap<(Sha256Digest, bool), Option<PathBuf>> = tree
-            .entries()
+    /// What broke off, then the release that serves, then the newest ones.
+    pub(super) fn find(layout: &AppLayout, earlier: &[Attempt], newest: &[String]) -> Vec<Self> {
+        let parts = earlier
             .iter()
-            .filter_map(key)
-            .map(|key| (key, None))
-            .collect();
+            .filter_map(|attempt| Self::open(&attempt.release(), &attempt.tree(), false));
         let live = [
             layout.current(),
             layout.slot(Slot::Blue),
             layout.slot(Slot::Green),
         ];
-        let mut names: Vec<String> = live.iter().filter_map(|link| links::names(link)).collect();
-        names.extend(newest.iter().cloned());
-        let mut seen: Vec<&String> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        for name in live.iter().filter_map(|link| links::names(link)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        for name in newest {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        let releases = names.iter().filter_map(|name| {
+            let release = layout.releases().join(name);
+            Self::open(&release, &ReleaseFiles::of(&release).tree(), true)
+        });
+        parts.chain(releases.take(MOST_RELEASES)).collect()
+    }
+
+    fn open(folder: &Path, list: &Path, whole: bool) -> Option<Self> {
+        let list = std::fs::read_to_string(list).ok()?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
+        Some(Self {
+            folder,
+            list,
+            whole,
+        })
+    }
+
+    /// The text of its tree.
+    pub(super) fn list(&self) -> &str {
+        &self.list
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Opens a file of root's in it. Steps of a release may have made links in it, which are not
+    /// followed, and files of the app's own, which it could still change.
+    pub(super) fn file(&self, path: &str) -> io::Result<(OwnedFd, u64)> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let file = rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), inside)?;
+        let about = rustix::fs::fstat(&file)?;
+        let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
+        let ours = about.st_uid == rustix::process::geteuid().as_raw();
+        match u64::try_from(about.st_size) {
+            Ok(size) if is_file && ours => Ok((file, size)),
+            _ => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+}
+
+/// Where wanted contents may be found.
+#[derive(Debug)]
+pub(super) struct Links<'a> {
+    bases: &'a [Base],
+    held: HashMap<(Sha256Digest, bool), (usize, String)>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Links<'a> {
+    /// Looks through the lists of `bases` for the files of `tree`.
+    pub(super) fn find(bases: &'a [Base], tree: &Tree) -> Self {
+        let mut wanted: HashMap<(Sha256Digest, bool), Option<(usize, String)>> = tree
+            .entries()
+            .iter()
+            .filter_map(key)
+            .map(|key| (key, None))
+            .collect();
         let mut missing = wanted.len();
-        for name in &names {
-            if missing == 0 || seen.len() == MOST_BASES {
+        for (number, base) in bases.iter().enumerate() {
+            if missing == 0 {
                 break;
             }
-            if seen.contains(&name) {
-                continue;
-            }
-            seen.push(name);
-            let release = layout.releases().join(name);
-            let Some(held) = read_tree(&release) else {
+            let Ok(held) = Tree::parse(base.list()) else {
                 continue;
             };
             for entry in held.entries() {
                 let found = key(entry).and_then(|key| wanted.get_mut(&key));
-                if let Some(place @ None) = found {
-                    *place = Some(release.join(&entry.path));
+                if let Some(place @ None) = found
+                    && (base.whole || base.file(&entry.path).is_ok())
+                {
+                    *place = Some((number, entry.path.clone()));
                     missing -= 1;
                 }
             }
@@ -67,25 +133,35 @@ impl Base {
             .filter_map(|(key, place)| Some((key, place?)))
             .collect();
         Self {
+            bases,
             held,
             buffer: vec![0; BUFFER],
         }
     }
 
-    /// Gives `entry` the file that is here already, under the name `target`. Only a file that
+    /// Gives `entry` the file that is here already, under its name in `folder`. Only a file that
     /// still has its content is linked on; whether it was.
-    pub(super) fn link(&mut self, entry: &Entry, target: &Path) -> io::Result<bool> {
-        let Some(held) = key(entry).and_then(|key| self.held.get(&key)) else {
+    pub(super) fn link(&mut self, entry: &Entry, folder: impl AsFd) -> io::Result<bool> {
+        let held = key(entry).and_then(|key| self.held.get(&key));
+        let Some((base, path)) = held.and_then(|(n, path)| Some((self.bases.get(*n)?, path)))
+        else {
             return Ok(false);
         };
         // What cannot be read is sent again, like what has changed.
-        if !is_intact(held, entry, &mut self.buffer).unwrap_or(false) {
+        if !is_intact(base, path, entry, &mut self.buffer).unwrap_or(false) {
             return Ok(false);
         }
-        match std::fs::hard_link(held, target) {
+        let linked = rustix::fs::linkat(
+            &base.folder,
+            path.as_str(),
+            folder,
+            entry.path.as_str(),
+            AtFlags::empty(),
+        );
+        match linked {
             Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST) => Err(rustix::io::Errno::EXIST.into()),
             // Too many links, another file system, a file just pruned: the content is sent again.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
             Err(_) => Ok(false),
         }
     }
@@ -100,18 +176,11 @@ fn key(entry: &Entry) -> Option<(Sha256Digest, bool)> {
     }
 }
 
-fn read_tree(release: &Path) -> Option<Tree> {
-    Tree::parse(&std::fs::read_to_string(ReleaseFiles::of(release).tree()).ok()?).ok()
-}
-
 /// Thousands of files are looked at, so each costs as few calls as can be: its size comes from the
 /// open file itself, and the end of the file is known by it.
-fn is_intact(held: &Path, entry: &Entry, buffer: &mut [u8]) -> io::Result<bool> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::open(held, flags, Mode::empty())?;
-    let about = rustix::fs::fstat(&file)?;
-    let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
-    if !is_file || u64::try_from(about.st_size) != Ok(entry.size) {
+fn is_intact(base: &Base, path: &str, entry: &Entry, buffer: &mut [u8]) -> io::Result<bool> {
+    let (file, size) = base.file(path)?;
+    if size != entry.size {
         return Ok(false);
     }
     let mut content = Digesting::new(io::sink());
@@ -131,6 +200,12 @@ fn is_intact(held: &Path, entry: &Entry, buffer: &mut [u8]) -> io::Result<bool> 
     Ok(digest == entry.digest)
 }
 
+/// A handle on a folder, to make names in it.
+pub(super) fn handle(folder: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, folder, flags, Mode::empty())?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,36 +218,45 @@ mod tests {
             kind: Kind::File,
             size: content.len() as u64,
             digest: Sha256Digest::of(&content),
-            path: "file".to_owned(),
+            path: "in/file".to_owned(),
         };
-        let held = folder.path().join("held");
-        let base = |held: &Path| Base {
-            held: HashMap::from([((entry.digest, false), held.to_owned())]),
-            buffer: vec![0; BUFFER],
-        };
-        let target = folder.path().join("target");
-        let linked = |held: &Path| {
-            let linked = base(held).link(&entry, &target).unwrap();
-            assert_eq!(linked, target.exists());
-            let _there = fs_err::remove_file(&target);
+        let tree = Tree::from_entries(vec![entry.clone()]).unwrap();
+        let place = |name: &str| folder.path().join(name);
+        for name in ["base", "base/in", "target", "target/in", "elsewhere"] {
+            fs_err::create_dir(place(name)).unwrap();
+        }
+        fs_err::write(place("list"), tree.render()).unwrap();
+        let held = place("base/in/file");
+        let linked = || {
+            let base = [Base::open(&place("base"), &place("list"), true).unwrap()];
+            let target = handle(&place("target")).unwrap();
+            let linked = Links::find(&base, &tree).link(&entry, &target).unwrap();
+            assert_eq!(linked, place("target/in/file").exists());
+            let _there = fs_err::remove_file(place("target/in/file"));
             linked
         };
-        assert!(!linked(&held), "nothing is there");
+        assert!(!linked(), "nothing is there");
         fs_err::write(&held, &content).unwrap();
-        assert!(linked(&held));
+        assert!(linked());
         for spoil in [0, 100_000, content.len() - 1] {
             let mut spoiled = content.clone();
             spoiled[spoil] ^= 1;
             fs_err::write(&held, &spoiled).unwrap();
-            assert!(!linked(&held), "byte {spoil}");
+            assert!(!linked(), "byte {spoil}");
         }
         fs_err::write(&held, &content[1..]).unwrap();
-        assert!(!linked(&held), "shorter");
+        assert!(!linked(), "shorter");
         fs_err::write(&held, [&content[..], b"x"].concat()).unwrap();
-        assert!(!linked(&held), "longer");
-        let link = folder.path().join("link");
-        fs_err::write(&held, &content).unwrap();
-        crate::links::make_in_private(&link, &held).unwrap();
-        assert!(!linked(&link), "a link");
+        assert!(!linked(), "longer");
+        let elsewhere = place("elsewhere/file");
+        fs_err::write(&elsewhere, &content).unwrap();
+        fs_err::remove_file(&held).unwrap();
+        links::make_in_private(&held, &elsewhere).unwrap();
+        assert!(!linked(), "a link");
+        // What a step could have made of a folder, to have a file of its own taken for the signed one.
+        fs_err::remove_file(&held).unwrap();
+        fs_err::remove_dir(place("base/in")).unwrap();
+        links::make_in_private(&place("base/in"), &place("elsewhere")).unwrap();
+        assert!(!linked(), "a link on the way");
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn keep(
         })
         .and_then(|()| seal::seal(layout, &fresh))
         .and_then(|()| publish(&fresh, &layout.layers().join(name)));
-    kept.inspect_err(|_| super::discard(&fresh))
+    kept.inspect_err(|_| crate::trash::delete_or_say(&fresh))
 }
 
 fn publish(fresh: &Path, layer: &Path) -> Result<(), Trouble> {

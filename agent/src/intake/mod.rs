@@ -1,19 +1,24 @@
 //! How a release gets onto a host: verify → receive → unpack → prepare → ready.
 //!
-//! What comes in is the signed tree and the contents that the host lacks; no archive is parsed
-//! here. Nothing is under `releases/` before all of it was checked and is durable.
+//! What comes in is the signed tree and the contents that the host lacks, told by the pieces that it
+//! has; no archive is parsed here. Nothing is under `releases/` before all of it was checked and is
+//! durable. What a staging that breaks off has received is there for the next one.
 
+mod arrival;
+mod attempt;
 mod base;
 mod home;
 mod inside;
 mod layers;
+mod list;
+mod pieces;
 mod prepare;
 mod rebuild;
 mod seal;
 mod shared;
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 use longshore_shared::digest::Sha256Digest;
@@ -27,7 +32,6 @@ use semver::Version;
 use crate::activate;
 use crate::agent::Agent;
 use crate::events::Cursor;
-use crate::journal;
 use crate::layout::{AppLayout, ReleaseFiles};
 use crate::ledger::{ReleaseRow, Verdict};
 use crate::links;
@@ -38,7 +42,12 @@ use crate::system_file;
 use crate::trash;
 use crate::trust;
 
+pub(crate) use attempt::worth_keeping;
 pub(crate) use rebuild::room_problem;
+
+use attempt::Attempt;
+use base::Base;
+use rebuild::Rebuild;
 
 const MEND_DISK: &str = "look at the disk and its permissions on this host, then deploy again";
 
@@ -60,7 +69,7 @@ pub(crate) struct Received {
 
 #[derive(Debug)]
 struct Unpacked {
-    folder: PathBuf,
+    attempt: Attempt,
     tree: Tree,
     text: String,
 }
@@ -70,6 +79,8 @@ struct Unpacked {
 pub(crate) struct Dialog<'a> {
     pub(crate) peer: &'a mut Peer,
     pub(crate) cursor: &'a mut Cursor,
+    /// Whether the other end can tell contents by pieces that are here.
+    pub(crate) recipes: bool,
 }
 
 impl Dialog<'_> {
@@ -102,7 +113,6 @@ impl Intake {
         operation: &Operation,
         mut dialog: Dialog<'_>,
     ) -> Result<Received, Trouble> {
-        let manifest = self.release.value();
         if let Some(row) = operation.ledger().release(self.app(), self.version())? {
             same_release(&row, &self.release)?;
             operation.unchanged("receive", "the release is here already");
@@ -115,25 +125,56 @@ impl Intake {
         }
         operation.step("home", || home::ensure(&self.layout))?;
         self.clear_leftovers()?;
-        let (tree, text) = operation.step("receive", || {
-            let data = dialog
-                .ask(operation, Ask::Tree)
-                .map_err(|error| lost(&error))?;
-            let text = read_text(data, manifest.tree.size)?;
-            let tree = manifest.read_tree(&text).map_err(|error| hostile(&error))?;
-            Ok((tree, text))
-        })?;
-        let folder = self.layout.staging().join(operation.id().to_string());
-        let unpacked = operation.step("unpack", || {
-            let rebuilt = rebuild::rebuild(&self.layout, &tree, &folder, operation, &mut dialog);
-            rebuilt.inspect_err(|_| discard(&folder))
-        })?;
-        let unpacked_tree = Unpacked { folder, tree, text };
+        let attempt = Attempt::begin(&self.layout, operation.id())
+            .map_err(|error| Trouble::because(&error, MEND_DISK))?;
+        let unpacked = self.receive_into(&attempt, operation, &mut dialog);
+        if let Err(trouble) = &unpacked {
+            if trouble.broke_off() {
+                attempt.leave(&self.layout);
+            } else {
+                attempt.discard();
+            }
+        }
+        let (tree, text, received) = unpacked?;
         Ok(Received {
             intake: self,
-            received: unpacked,
-            unpacked: Some(unpacked_tree),
+            received,
+            unpacked: Some(Unpacked {
+                attempt,
+                tree,
+                text,
+            }),
         })
+    }
+
+    fn receive_into(
+        &self,
+        attempt: &Attempt,
+        operation: &Operation,
+        dialog: &mut Dialog<'_>,
+    ) -> Result<(Tree, String, u64), Trouble> {
+        let newest: Vec<String> = operation
+            .ledger()
+            .releases(self.app())?
+            .into_iter()
+            .map(|row| row.version.to_string())
+            .collect();
+        let bases = Base::find(&self.layout, &attempt.earlier(&self.layout), &newest);
+        let (tree, text) = operation.step("receive", || {
+            let (tree, text) = list::receive(self.release.value(), &bases, operation, dialog)?;
+            fs_err::write(attempt.tree(), &text)
+                .map_err(|error| Trouble::because(&error, MEND_DISK))?;
+            Ok((tree, text))
+        })?;
+        let rebuild = Rebuild {
+            layout: &self.layout,
+            tree: &tree,
+            bases: &bases,
+            attempt,
+            operation,
+        };
+        let received = operation.step("unpack", || rebuild.run(dialog))?;
+        Ok((tree, text, received))
     }
 
     /// Who signed a release last is who stands for it from now on.
@@ -190,14 +231,22 @@ impl Received {
             received,
             unpacked,
         } = self;
-        let Some(Unpacked { folder, tree, text }) = unpacked else {
+        let Some(Unpacked {
+            attempt,
+            tree,
+            text,
+        }) = unpacked
+        else {
             return Ok(Reply::Staged {
                 unchanged: true,
                 received,
             });
         };
+        let folder = attempt.release();
         let finished = intake.prepare_and_keep(agent, operation, &folder, &tree, &text);
-        finished.inspect_err(|_| discard(&folder))?;
+        // What came is good, whatever the release's own steps made of it.
+        finished.inspect_err(|_| attempt.leave(&intake.layout))?;
+        attempt.end(&intake.layout);
         Ok(Reply::Staged {
             unchanged: false,
             received,
@@ -294,21 +343,17 @@ fn keep(folder: &Path, release: &Path) -> std::io::Result<()> {
     links::sync_folder(release.parent().unwrap_or(release))
 }
 
-fn read_text(data: impl Read, size: u64) -> Result<String, Trouble> {
-    let mut text = String::new();
-    let mut decoder = rebuild::decoder(data).map_err(|error| lost(&error))?;
-    // One byte more than was signed is enough to know that it does not fit.
-    let read = decoder
-        .by_ref()
-        .take(size.saturating_add(1))
-        .read_to_string(&mut text);
-    read.map_err(|error| lost(&error))?;
-    rebuild::finish(decoder).map_err(|error| lost(&error))?;
-    Ok(text)
-}
-
-fn lost(error: &dyn std::error::Error) -> Trouble {
-    Trouble::because(error, "nothing of the release was kept; deploy again")
+/// What came cannot be used: because the connection ended, which keeps what came, or because it is
+/// not what was asked for, which keeps nothing.
+fn came_wrong(error: io::Error) -> Trouble {
+    match arrival::cut_off(&error) {
+        Some(PeerError::Cancelled) => Trouble::cancelled(),
+        Some(_) => Trouble::broken_off(
+            chain(&error),
+            "deploy again: what had come is kept, and the rest is sent",
+        ),
+        None => Trouble::because(&error, "nothing of the release was kept; deploy again"),
+    }
 }
 
 fn hostile(error: &dyn std::error::Error) -> Trouble {
@@ -316,11 +361,4 @@ fn hostile(error: &dyn std::error::Error) -> Trouble {
         format!("the release is not accepted: {}", chain(error)),
         "build it again with this Longshore; nothing of it was kept",
     )
-}
-
-/// Takes an unfinished release away. What cannot be removed now is removed at the next start.
-fn discard(folder: &Path) {
-    if let Err(error) = trash::delete(folder) {
-        journal::say(&format!("left behind for now: {error}"));
-    }
 }

@@ -116,13 +116,17 @@ impl<'a> Session<'a> {
                 release,
             } => self.preflight(&app, domain, &release),
             Order::Attach { operation } => return self.attach(operation),
-            Order::Stage { app, release } => {
+            Order::Stage {
+                app,
+                release,
+                recipes,
+            } => {
                 let accepted = self.changes(&app).and_then(|(host, share)| {
                     Ok((trust::accept(self.agent, &host, &app, &release)?, share))
                 });
                 match accepted {
                     Ok((release, share)) => {
-                        return self.stage(intake::Intake::of(release), share);
+                        return self.stage(intake::Intake::of(release), recipes, share);
                     }
                     Err(trouble) => Err(trouble),
                 }
@@ -300,6 +304,7 @@ impl<'a> Session<'a> {
     fn stage(
         &mut self,
         intake: intake::Intake,
+        recipes: bool,
         share: Share,
     ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
         let new = self.operation("stage", intake.app(), intake.version());
@@ -311,6 +316,7 @@ impl<'a> Session<'a> {
         let dialog = intake::Dialog {
             peer: &mut self.peer,
             cursor: &mut cursor,
+            recipes,
         };
         let received = intake.receive(&operation, dialog);
         match received {

@@ -1,6 +1,7 @@
-//! What a host asked for, as one zstd frame. Hosts that lack the same entries share one
+//! What a host asked for, as one zstd frame. Hosts that lack the same and hold the same share one
 //! compression, and each reads it while it is still going on.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Deref;
@@ -8,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use longshore_shared::tree::Entry;
+use longshore_shared::pieces::{HeldPieces, PieceSize, Print, RecipeWriter};
 use thiserror::Error;
 
 use super::plain_tar;
@@ -23,11 +24,31 @@ const BUFFER: usize = 128 * 1024;
 /// Ranges of entries: the first one, and how many.
 pub type Ranges = Vec<(u64, u64)>;
 
+/// What a host lacks, and what it holds that is like it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// What is wanted.
+    pub wanted: Part,
+    /// Where this is said, contents are told as recipes of it.
+    pub held: Option<HeldPieces>,
+}
+
+/// A part of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The rendered tree.
+    Tree,
+    /// The contents of entries, in the tree's order: rising, without overlap.
+    Entries(Ranges),
+}
+
 /// Why contents cannot be given.
 #[derive(Debug, Error)]
 pub enum ContentsError {
     #[error("the host asked for entries that are not in the release, or not in their order")]
     Ranges,
+    #[error("the host says in no known way what it holds")]
+    Held,
     #[error("cannot keep compressed contents in a temporary file")]
     Spool(#[source] io::Error),
     #[error("cannot start a thread that compresses")]
@@ -60,7 +81,7 @@ pub(super) struct Store {
     tar: Arc<File>,
     listing: Arc<Listing>,
     tarball: PathBuf,
-    kept: Mutex<Vec<(Ranges, SpoolReader, u64)>>,
+    kept: Mutex<Vec<(Question, SpoolReader, u64)>>,
 }
 
 impl Store {
@@ -77,31 +98,45 @@ impl Store {
         &self.listing
     }
 
-    /// The contents of the wanted entries, one after the other.
-    pub(super) fn zst(&self, wanted: &[(u64, u64)]) -> Result<Contents, ContentsError> {
+    /// All that is wanted, one after the other.
+    pub(super) fn zst(&self, question: &Question) -> Result<Contents, ContentsError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, reader, unpacked)) = kept.iter().find(|(ranges, ..)| ranges == wanted) {
+        if let Some((_, reader, unpacked)) = kept.iter().find(|(asked, ..)| asked == question) {
             return Ok(Contents {
                 reader: reader.rewound(),
                 unpacked: *unpacked,
             });
         }
-        let unpacked = self.measure(wanted)?;
+        let held = match &question.held {
+            Some(held) => Some(held.read().ok_or(ContentsError::Held)?),
+            None => None,
+        };
+        let (source, unpacked) = match &question.wanted {
+            Part::Tree => {
+                let text = self.listing.tree.render().into_bytes();
+                let bytes = text.len() as u64;
+                (Source::Text(text), bytes)
+            }
+            Part::Entries(ranges) => {
+                let bytes = self.measure(ranges)?;
+                let (tar, listing) = (Arc::clone(&self.tar), Arc::clone(&self.listing));
+                let ranges = ranges.clone();
+                (Source::Entries(tar, listing, ranges), bytes)
+            }
+        };
         let file = plain_tar::beside(&self.tarball).map_err(ContentsError::Spool)?;
         let (mut writer, reader) = spool(file);
-        let (tar, listing) = (Arc::clone(&self.tar), Arc::clone(&self.listing));
-        let ranges = wanted.to_vec();
         std::thread::Builder::new()
             .name("compress".to_owned())
             .spawn(move || {
-                let end = compress(&tar, &listing, &ranges, unpacked, &mut writer);
+                let end = compress(&source, unpacked, held.as_ref(), &mut writer);
                 writer.finish(end.map_err(|error| error.to_string()));
             })
             .map_err(ContentsError::Thread)?;
         if kept.len() >= MOST_KEPT {
             kept.remove(0);
         }
-        kept.push((wanted.to_vec(), reader.clone(), unpacked));
+        kept.push((question.clone(), reader.clone(), unpacked));
         Ok(Contents { reader, unpacked })
     }
 
@@ -126,40 +161,60 @@ fn slice<T>(all: &[T], first: u64, count: u64) -> Option<&[T]> {
     all.get(first..end)
 }
 
+/// Where contents are read from.
+enum Source {
+    Text(Vec<u8>),
+    Entries(Arc<File>, Arc<Listing>, Ranges),
+}
+
+impl Source {
+    /// Gives out each content and its size.
+    fn each(&self, mut take: impl FnMut(&mut dyn Read, u64) -> io::Result<()>) -> io::Result<()> {
+        match self {
+            Self::Text(text) => take(&mut &text[..], text.len() as u64),
+            Self::Entries(tar, listing, ranges) => ranges.iter().try_for_each(|(first, count)| {
+                let entries = slice(listing.tree.entries(), *first, *count).unwrap_or_default();
+                let places = slice(&listing.places, *first, *count).unwrap_or_default();
+                let mut both = entries.iter().zip(places);
+                both.try_for_each(|(entry, place)| match place {
+                    Place::Empty => Ok(()),
+                    Place::Target(target) => take(&mut target.as_bytes(), entry.size),
+                    Place::At(at) => {
+                        let mut content = Section {
+                            file: &**tar,
+                            at: *at,
+                            left: entry.size,
+                        };
+                        take(&mut content, entry.size)
+                    }
+                })
+            }),
+        }
+    }
+}
+
 fn compress(
-    tar: &File,
-    listing: &Listing,
-    ranges: &[(u64, u64)],
+    source: &Source,
     unpacked: u64,
+    held: Option<&(PieceSize, HashMap<Print, u32>)>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let out = io::BufWriter::with_capacity(BUFFER, out);
     let mut frame = zstd::Encoder::new(out, LEVEL)?;
-    frame.set_pledged_src_size(Some(unpacked))?;
     frame.include_checksum(true)?;
-    for (first, count) in ranges {
-        let entries = slice(listing.tree.entries(), *first, *count).unwrap_or_default();
-        let places = slice(&listing.places, *first, *count).unwrap_or_default();
-        for (entry, place) in entries.iter().zip(places) {
-            copy(tar, entry, place, &mut frame)?;
+    let frame = match held {
+        None => {
+            frame.set_pledged_src_size(Some(unpacked))?;
+            source.each(|content, _| io::copy(content, &mut frame).map(drop))?;
+            frame
         }
-    }
+        Some((size, held)) => {
+            let mut recipe = RecipeWriter::new(frame, *size, held);
+            source.each(|content, bytes| recipe.tell(content, bytes))?;
+            recipe.into_inner()
+        }
+    };
     frame.finish()?.flush()
-}
-
-fn copy(tar: &File, entry: &Entry, place: &Place, out: &mut impl Write) -> io::Result<()> {
-    match place {
-        Place::Empty => Ok(()),
-        Place::Target(target) => out.write_all(target.as_bytes()),
-        Place::At(at) => {
-            let mut content = Section {
-                file: tar,
-                at: *at,
-                left: entry.size,
-            };
-            io::copy(&mut content, out).map(|_| ())
-        }
-    }
 }
 
 /// A part of a file, read without moving the place that others read at.

@@ -13,7 +13,6 @@ pub(crate) mod tar_reader;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 
 use longshore_shared::digest::{Digesting, Sha256Digest};
 use longshore_shared::manifest::{LARGEST_MANIFEST, Manifest, ManifestError};
@@ -23,14 +22,13 @@ use longshore_shared::wire::latest::SignedManifest;
 use thiserror::Error;
 
 pub(crate) use contents::Section;
-pub use contents::{Contents, ContentsError, Ranges};
+pub use contents::{Contents, ContentsError, Part, Question, Ranges};
 pub use files::{ReleaseFiles, Wanted, find};
 pub use plain_tar::TarballError;
 pub(crate) use plain_tar::measure;
 pub use tar_reader::TarError;
 
 const LONGEST_SIGNATURE: usize = 8 * 1024;
-const TREE_LEVEL: i32 = 3;
 
 /// Why a release cannot be shipped.
 #[derive(Debug, Error)]
@@ -150,7 +148,6 @@ impl SignedRelease {
         Ok(Release {
             store: contents::Store::new(tar, listing, tarball),
             signed: self,
-            tree_zst: OnceLock::new(),
         })
     }
 
@@ -212,7 +209,6 @@ pub enum Bill {
 pub struct Release {
     signed: SignedRelease,
     store: contents::Store,
-    tree_zst: OnceLock<Arc<[u8]>>,
 }
 
 impl Release {
@@ -231,19 +227,9 @@ impl Release {
         &self.store.listing().tree
     }
 
-    /// The rendered tree as one zstd frame.
-    pub fn tree_zst(&self) -> io::Result<Arc<[u8]>> {
-        if let Some(ready) = self.tree_zst.get() {
-            return Ok(Arc::clone(ready));
-        }
-        let made: Arc<[u8]> = zstd::encode_all(self.tree().render().as_bytes(), TREE_LEVEL)?.into();
-        Ok(Arc::clone(self.tree_zst.get_or_init(|| made)))
-    }
-
-    /// The contents of entries, in the tree's order, as one zstd frame. `wanted` holds the first
-    /// entry and how many, in rising order without overlap.
-    pub fn contents_zst(&self, wanted: &[(u64, u64)]) -> Result<Contents, ContentsError> {
-        self.store.zst(wanted)
+    /// What a host asks for, as one zstd frame.
+    pub fn answer(&self, question: &Question) -> Result<Contents, ContentsError> {
+        self.store.zst(question)
     }
 }
 

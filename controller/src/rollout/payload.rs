@@ -1,6 +1,6 @@
 //! Reads what a host asked for from the release, away from the threads that talk to hosts.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use longshore_shared::wire::codec::CHUNK;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::shipment::Shipment;
 use crate::agent_client::Chunks;
-use crate::release::Release;
+use crate::release::{Part, Question, Release};
 
 /// Chunks read ahead of the network.
 const READ_AHEAD: usize = 4;
@@ -43,13 +43,18 @@ fn send_all(
     ask: &Ask,
     sender: &mpsc::Sender<io::Result<Vec<u8>>>,
 ) -> io::Result<()> {
-    let mut reader: Box<dyn Read> = match ask {
-        Ask::Tree => Box::new(Cursor::new(release.tree_zst()?)),
-        Ask::Contents { wanted, .. } => {
-            Box::new(release.contents_zst(wanted).map_err(io::Error::other)?)
-        }
+    let question = match ask.clone() {
+        Ask::Tree { held } => Question {
+            wanted: Part::Tree,
+            held,
+        },
+        Ask::Contents { wanted, held, .. } => Question {
+            wanted: Part::Entries(wanted),
+            held,
+        },
         Ask::Unknown => return Err(io::Error::other("the host asks for something unknown")),
     };
+    let mut reader = release.answer(&question).map_err(io::Error::other)?;
     loop {
         let mut chunk = Vec::with_capacity(CHUNK);
         reader.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;

@@ -308,6 +308,7 @@ impl Run {
         let order = Order::Stage {
             app: self.job.plan.app.clone(),
             release: shipment.signed().signed().clone(),
+            recipes: true,
         };
         match self
             .order(member, order, Some(shipment), self.nothing_at_stake())

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use longshore::release::Release;
+use longshore::release::{Part, Question, Release};
 use longshore_shared::digest::Digesting;
 
 use crate::app::{APP_FILE, App};
@@ -27,7 +27,11 @@ fn a_file_of_two_gibibytes_and_a_byte_is_built_opened_and_sent() {
     assert_eq!(entries[at].size, SIZE);
     assert!(release.manifest().tar.size > SIZE && release.manifest().tree.bytes > SIZE);
 
-    let contents = release.contents_zst(&[(at as u64, 1)]).unwrap();
+    let question = Question {
+        wanted: Part::Entries(vec![(at as u64, 1)]),
+        held: None,
+    };
+    let contents = release.answer(&question).unwrap();
     assert_eq!(contents.unpacked(), SIZE);
     let mut unpacked = Digesting::new(zstd::Decoder::new(contents).unwrap());
     io::copy(&mut unpacked, &mut io::sink()).unwrap();

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use longshore::release::{ContentsError, Release, Wanted, find};
+use longshore::release::{ContentsError, Part, Question, Release, Wanted, find};
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::name::AppName;
 use longshore_shared::tree::Kind;
@@ -14,9 +14,16 @@ use proptest::prelude::*;
 
 use crate::app::{APP_FILE, App};
 
+fn plainly(wanted: &[(u64, u64)]) -> Question {
+    Question {
+        wanted: Part::Entries(wanted.to_vec()),
+        held: None,
+    }
+}
+
 fn contents(release: &Release, wanted: &[(u64, u64)]) -> Vec<u8> {
     let mut compressed = Vec::new();
-    let mut reader = release.contents_zst(wanted).unwrap();
+    let mut reader = release.answer(&plainly(wanted)).unwrap();
     reader.read_to_end(&mut compressed).unwrap();
     let plain = zstd::decode_all(&compressed[..]).unwrap();
     assert_eq!(plain.len() as u64, reader.unpacked());
@@ -56,7 +63,11 @@ fn contents_and_tree_are_those_of_the_commit() {
     check(&release, &[(0, all)]);
     check(&release, &[(0, 1), (2, 2), (4, 1)]);
     check(&release, &[]);
-    let text = zstd::decode_all(&release.tree_zst().unwrap()[..]).unwrap();
+    let question = Question {
+        wanted: Part::Tree,
+        held: None,
+    };
+    let text = zstd::decode_all(release.answer(&question).unwrap()).unwrap();
     let tree = release
         .manifest()
         .read_tree(std::str::from_utf8(&text).unwrap());
@@ -88,7 +99,7 @@ fn impossible_wishes_are_refused() {
         &[(u64::MAX, 1)],
         &[(1, u64::MAX)],
     ] {
-        let refused = release.contents_zst(wanted);
+        let refused = release.answer(&plainly(wanted));
         assert!(matches!(refused, Err(ContentsError::Ranges)), "{wanted:?}");
     }
 }

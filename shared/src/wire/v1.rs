@@ -11,6 +11,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{AppName, EnvironmentName, HostName};
+use crate::pieces::HeldPieces;
 
 /// The protocol of this module.
 pub const PROTOCOL: u32 = 1;
@@ -71,6 +72,9 @@ pub enum Order {
     Stage {
         app: AppName,
         release: SignedManifest,
+        /// Whether the controller answers an [`Ask`] that says what is held.
+        #[serde(default)]
+        recipes: bool,
     },
     /// → [`Reply::Migrated`]. The release has to be staged.
     Migrate { app: AppName, version: Version },
@@ -172,15 +176,24 @@ pub enum StepState {
     Unknown,
 }
 
-/// Data that the agent lacks. The controller answers with data frames and [`ToAgent::End`].
+/// Data that the agent lacks. The controller answers with data frames and [`ToAgent::End`]. Where the
+/// agent says what it holds, every content in the answer is a recipe of these pieces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Ask {
     /// The rendered tree, as one zstd frame.
-    Tree,
+    Tree {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<HeldPieces>,
+    },
     /// The content of these entries of the tree, one after the other in the tree's order, as one
     /// zstd frame. `wanted` holds pairs: the first entry and how many.
-    Contents { wanted: Vec<(u64, u64)>, bytes: u64 },
+    Contents {
+        wanted: Vec<(u64, u64)>,
+        bytes: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        held: Option<HeldPieces>,
+    },
     #[serde(other)]
     Unknown,
 }
@@ -269,6 +282,10 @@ pub struct Failed {
     pub probe: Option<String>,
     /// Whether it ended because it was cancelled.
     pub cancelled: bool,
+    /// Whether it broke off when the controller was lost, and the same order would go on from
+    /// there.
+    #[serde(default)]
+    pub resumable: bool,
 }
 
 /// An app on a host.
@@ -375,6 +392,24 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(reply, FromAgent::Reply(Box::new(Reply::Unknown)));
+    }
+
+    #[test]
+    fn what_older_peers_say_is_understood() {
+        let message = |json: &str| Frame::Control(json.as_bytes().to_vec());
+        let ask: FromAgent = message(r#"{"message":"ask","ask":"tree"}"#)
+            .parse()
+            .unwrap();
+        assert_eq!(ask, FromAgent::Ask(Ask::Tree { held: None }));
+        let frame = Frame::message(&ask).unwrap();
+        assert_eq!(frame, message(r#"{"message":"ask","ask":"tree"}"#));
+        let order = r#"{"message":"order","order":"stage","app":"cortico",
+            "release":{"manifest":"","signature":""}}"#;
+        let order: ToAgent = message(order).parse().unwrap();
+        assert!(matches!(
+            order,
+            ToAgent::Order(Order::Stage { recipes: false, .. })
+        ));
     }
 
     #[test]

@@ -235,5 +235,6 @@ fn failed(what: &str, live: Option<Version>, cancelled: bool) -> FromAgent {
         log: vec!["ImportError".into()],
         probe: None,
         cancelled,
+        resumable: false,
     }))
 }

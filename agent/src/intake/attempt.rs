@@ -1,0 +1,109 @@
+//! One try to stage a release, and what earlier ones left that broke off: their trees, as far as
+//! they had come, for the next one to go on from.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::layout::AppLayout;
+use crate::trash;
+
+/// The newest holds nearly all of what the ones before it had; one that broke off while it still
+/// copied from another does not.
+const MOST_LEFT: usize = 2;
+/// Nobody comes back for what is older.
+const LONGEST_LEFT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A folder of `staging/`, named by its operation.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    operation: u64,
+    folder: PathBuf,
+}
+
+impl Attempt {
+    /// Makes the folder of a new one.
+    pub(super) fn begin(layout: &AppLayout, operation: u64) -> io::Result<Self> {
+        let folder = layout.staging().join(operation.to_string());
+        fs_err::create_dir(&folder)?;
+        Ok(Self { operation, folder })
+    }
+
+    /// Those that are there, the newest first.
+    fn all(layout: &AppLayout) -> Vec<Self> {
+        let Ok(entries) = fs_err::read_dir(layout.staging()) else {
+            return Vec::new();
+        };
+        let of_name = |path: PathBuf| {
+            let operation = path.file_name()?.to_str()?.parse().ok()?;
+            let folder = path;
+            Some(Self { operation, folder })
+        };
+        let mut all: Vec<Self> = entries
+            .flatten()
+            .filter_map(|entry| of_name(entry.path()))
+            .collect();
+        all.sort_by_key(|attempt| std::cmp::Reverse(attempt.operation));
+        all
+    }
+
+    /// Those before this one that got as far as their tree.
+    pub(super) fn earlier(&self, layout: &AppLayout) -> Vec<Self> {
+        let mut all = Self::all(layout);
+        all.retain(|other| other.operation != self.operation && other.tree().exists());
+        all
+    }
+
+    /// The list of what belongs into `release`.
+    pub(super) fn tree(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    /// What is there of the release.
+    pub(super) fn release(&self) -> PathBuf {
+        self.folder.join("release")
+    }
+
+    /// It broke off: what came is kept for the next one, and what only older ones have is not.
+    pub(super) fn leave(&self, layout: &AppLayout) {
+        discard_all(Self::all(layout).into_iter().skip(MOST_LEFT));
+    }
+
+    /// It came to its end: nothing in `staging/` is of use any more.
+    pub(super) fn end(self, layout: &AppLayout) {
+        discard_all(Self::all(layout));
+    }
+
+    /// Takes this one alone away.
+    pub(super) fn discard(&self) {
+        discard_all([self.clone()]);
+    }
+
+    /// Makes room: a release that has to be sent again is better than none.
+    pub(super) fn discard_earlier(&self, layout: &AppLayout) {
+        let earlier = |other: &Self| other.operation != self.operation;
+        discard_all(Self::all(layout).into_iter().filter(earlier));
+    }
+}
+
+/// What in `staging/` is still of use after the agent was stopped at any moment.
+pub(crate) fn worth_keeping(layout: &AppLayout) -> Vec<PathBuf> {
+    let is_fresh = |attempt: &Attempt| {
+        let written = fs_err::metadata(attempt.tree()).and_then(|about| about.modified());
+        written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < LONGEST_LEFT))
+    };
+    let mut kept = Attempt::all(layout);
+    kept.truncate(MOST_LEFT);
+    kept.retain(is_fresh);
+    kept.into_iter().map(|attempt| attempt.folder).collect()
+}
+
+fn discard_all(attempts: impl IntoIterator<Item = Attempt>) {
+    for Attempt { folder, .. } in attempts {
+        // Most have nothing but a list in them; only whole releases are worth a program of their own.
+        let _list = fs_err::remove_file(folder.join("tree"));
+        if fs_err::remove_dir(&folder).is_err() {
+            trash::delete_or_say(&folder);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The pieces that this host can put into contents: of a text at hand, or of files that the new
+//! release replaces or that came only in part.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt as _;
+
+use longshore_shared::digest::Sha256Digest;
+use longshore_shared::pieces::{Cut, Held, HeldPieces, PieceSize, Print};
+use longshore_shared::tree::{Entry, Kind, Tree};
+
+use super::base::Base;
+
+/// So many files are kept open while pieces of them are copied.
+const MOST_OPEN: usize = 64;
+/// More than this of old files beside a release that lacks little is not worth reading.
+const SPARE: u64 = 1 << 20;
+
+/// Where a piece lies.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    source: usize,
+    at: u64,
+    length: usize,
+}
+
+/// Pieces of several sources; each is there once.
+#[derive(Debug)]
+struct Pieces {
+    size: PieceSize,
+    prints: Vec<Print>,
+    places: Vec<Place>,
+}
+
+impl Pieces {
+    /// Cuts as finely as one message can tell.
+    fn of<R: Read>(bytes: u64, sources: usize, open: impl Fn(usize) -> io::Result<R>) -> Self {
+        // Much is there more than once, so that finer pieces may do.
+        let mut size = PieceSize::fitting(bytes / 2, HeldPieces::MOST);
+        loop {
+            let (pieces, all) = Self::cut(size, sources, &open);
+            match size.doubled() {
+                Some(larger) if !all => size = larger,
+                _ => return pieces,
+            }
+        }
+    }
+
+    /// Also whether there was room for all.
+    fn cut<R: Read>(
+        size: PieceSize,
+        sources: usize,
+        open: impl Fn(usize) -> io::Result<R>,
+    ) -> (Self, bool) {
+        let mut pieces = Self {
+            size,
+            prints: Vec::new(),
+            places: Vec::new(),
+        };
+        let mut seen = HashSet::new();
+        for source in 0..sources {
+            // What cannot be read is not held.
+            let Ok(reader) = open(source) else { continue };
+            let mut cut = Cut::new(reader, size);
+            let mut at = 0;
+            while let Ok(Some(piece)) = cut.next_piece() {
+                let print = Print::of(piece);
+                if seen.insert(print) {
+                    if pieces.prints.len() == HeldPieces::MOST {
+                        return (pieces, false);
+                    }
+                    pieces.prints.push(print);
+                    pieces.places.push(Place {
+                        source,
+                        at,
+                        length: piece.len(),
+                    });
+                }
+                at += piece.len() as u64;
+            }
+        }
+        (pieces, true)
+    }
+
+    fn told(&self) -> HeldPieces {
+        HeldPieces::new(self.size, &self.prints)
+    }
+
+    fn place(&self, piece: u32) -> Option<Place> {
+        self.places.get(usize::try_from(piece).ok()?).copied()
+    }
+}
+
+/// Pieces of a text.
+#[derive(Debug)]
+pub(super) struct TextPieces<'a> {
+    text: &'a [u8],
+    pieces: Pieces,
+}
+
+impl<'a> TextPieces<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        let text = text.as_bytes();
+        let pieces = Pieces::of(text.len() as u64, 1, |_| Ok(text));
+        Self { text, pieces }
+    }
+
+    /// What the other end is told of them.
+    pub(super) fn told(&self) -> HeldPieces {
+        self.pieces.told()
+    }
+}
+
+impl Held for TextPieces<'_> {
+    fn copy(&mut self, piece: u32, out: &mut impl Write) -> io::Result<Option<u64>> {
+        let piece = self.pieces.place(piece).and_then(|place| {
+            let at = usize::try_from(place.at).ok()?;
+            self.text.get(at..at + place.length)
+        });
+        let Some(piece) = piece else { return Ok(None) };
+        out.write_all(piece)?;
+        Ok(Some(piece.len() as u64))
+    }
+}
+
+/// Pieces of files of bases.
+#[derive(Debug)]
+pub(super) struct FilePieces<'a> {
+    files: Vec<(&'a Base, String)>,
+    pieces: Pieces,
+    open: HashMap<usize, File>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> FilePieces<'a> {
+    /// Chooses and cuts files that may be like the entries that are lacking. Nothing where there
+    /// are none.
+    pub(super) fn like(lacking: &[&Entry], tree: &Tree, bases: &'a [Base]) -> Option<Self> {
+        let (files, bytes) = alike(lacking, tree, bases);
+        if files.is_empty() {
+            return None;
+        }
+        let pieces = Pieces::of(bytes, files.len(), |number| {
+            let (base, path) = files.get(number).ok_or(io::ErrorKind::NotFound)?;
+            base.file(path).map(|(file, _)| File::from(file))
+        });
+        Some(Self {
+            files,
+            pieces,
+            open: HashMap::new(),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// What the other end is told of them.
+    pub(super) fn told(&self) -> HeldPieces {
+        self.pieces.told()
+    }
+
+    fn file(&mut self, source: usize) -> io::Result<&File> {
+        if self.open.len() >= MOST_OPEN && !self.open.contains_key(&source) {
+            self.open.clear();
+        }
+        match self.open.entry(source) {
+            std::collections::hash_map::Entry::Occupied(open) => Ok(open.into_mut()),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                let (base, path) = self.files.get(source).ok_or(io::ErrorKind::NotFound)?;
+                let (file, _) = base.file(path)?;
+                Ok(place.insert(File::from(file)))
+            }
+        }
+    }
+}
+
+impl Held for FilePieces<'_> {
+    fn copy(&mut self, piece: u32, out: &mut impl Write) -> io::Result<Option<u64>> {
+        let Some(place) = self.pieces.place(piece) else {
+            return Ok(None);
+        };
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(place.length, 0);
+        let file = self.file(place.source);
+        // The file was there a moment ago. If it is not any more, the content will not fit its
+        // digest, and is asked for in full.
+        if file
+            .and_then(|file| file.read_exact_at(&mut buffer, place.at))
+            .is_err()
+        {
+            buffer.fill(0);
+        }
+        out.write_all(&buffer)?;
+        self.buffer = buffer;
+        Ok(Some(place.length as u64))
+    }
+}
+
+/// First what was at the same place; then, as far as it is worth it, what the new tree has no more,
+/// since it may have been renamed. Also how many bytes.
+fn alike<'a>(lacking: &[&Entry], tree: &Tree, bases: &'a [Base]) -> (Vec<(&'a Base, String)>, u64) {
+    let places: HashSet<&str> = lacking.iter().map(|entry| entry.path.as_str()).collect();
+    let wanted: HashSet<Sha256Digest> = tree.entries().iter().map(|entry| entry.digest).collect();
+    let most = lacking.iter().map(|entry| entry.size).sum::<u64>() * 2 + SPARE;
+    let (mut same_place, mut gone) = (Vec::new(), Vec::new());
+    for base in bases {
+        let Ok(held) = Tree::parse(base.list()) else {
+            continue;
+        };
+        for entry in held.entries() {
+            if !matches!(entry.kind, Kind::File | Kind::Executable) {
+                continue;
+            }
+            if places.contains(entry.path.as_str()) {
+                same_place.push((base, entry.path.clone()));
+            } else if !wanted.contains(&entry.digest) {
+                gone.push((base, entry.path.clone()));
+            }
+        }
+        // The releases before that one have little that it has not.
+        if base.is_whole() {
+            break;
+        }
+    }
+    let mut bytes = 0;
+    let mut chosen = Vec::new();
+    for (base, path) in same_place.into_iter().chain(gone) {
+        let Ok((_, size)) = base.file(&path) else {
+            continue;
+        };
+        if size > 0 && bytes + size <= most {
+            bytes += size;
+            chosen.push((base, path));
+        }
+    }
+    (chosen, bytes)
+}
