@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use longshore_shared::digest::Sha256Digest;
 use longshore_shared::name::AppName;
 
 /// Which connection, or which of the agent's own threads, wants the lock.
@@ -35,10 +36,21 @@ pub(crate) enum Holder {
     Root(String),
 }
 
+/// Somebody else has the lock.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Busy {
+    /// Who, and since when.
+    pub(crate) holder: String,
+    /// Whether they bring the very same release: whoever waits for them finds it here.
+    pub(crate) same_release: bool,
+}
+
 #[derive(Debug)]
 struct Held {
     by: Claimant,
     holder: Holder,
+    /// The manifest of the release that is brought.
+    release: Option<Sha256Digest>,
     since: Timestamp,
     /// Whether the claimant itself still wants it, beside what it began.
     wanted: bool,
@@ -54,7 +66,13 @@ pub(crate) struct Share {
 
 impl Locks {
     /// Takes the lock, or says who has it. Taking it twice is fine.
-    pub(crate) fn take(&self, app: &AppName, by: Claimant, holder: Holder) -> Result<(), String> {
+    pub(crate) fn take(
+        &self,
+        app: &AppName,
+        by: Claimant,
+        holder: Holder,
+        release: Option<Sha256Digest>,
+    ) -> Result<(), Busy> {
         let others_moment = |all: &mut BTreeMap<AppName, Held>| {
             all.get(app)
                 .is_some_and(|held| held.by != by && held.holder == Holder::Agent)
@@ -72,14 +90,29 @@ impl Locks {
         match all.get_mut(app) {
             Some(held) if held.by == by => held.wanted = true,
             Some(held) if held.operations == 0 && matches!(holder, Holder::Root(_)) => {
-                *held = Held::new(by, holder);
+                *held = Held::new(by, holder, release);
             }
-            Some(held) => return Err(held.describe()),
+            Some(held) => {
+                return Err(Busy {
+                    holder: held.describe(),
+                    same_release: release.is_some() && held.release == release,
+                });
+            }
             None => {
-                all.insert(app.clone(), Held::new(by, holder));
+                all.insert(app.clone(), Held::new(by, holder, release));
             }
         }
         Ok(())
+    }
+
+    /// Waits for a while for an app's lock to become free.
+    pub(crate) fn wait(&self, app: &AppName, patience: Duration) {
+        let taken = |all: &mut BTreeMap<AppName, Held>| all.contains_key(app);
+        let waited = self
+            .0
+            .freed
+            .wait_timeout_while(self.lock(), patience, taken);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Gives up one app's lock, or all that this claimant holds.
@@ -114,10 +147,11 @@ impl Locks {
 }
 
 impl Held {
-    fn new(by: Claimant, holder: Holder) -> Self {
+    fn new(by: Claimant, holder: Holder, release: Option<Sha256Digest>) -> Self {
         Self {
             by,
             holder,
+            release,
             since: Timestamp::now(),
             wanted: true,
             operations: 0,
@@ -164,40 +198,41 @@ mod tests {
     #[test]
     fn one_holder_at_a_time_and_other_apps_are_free() {
         let locks = Locks::default();
-        locks.take(&app("a"), ONE, ann()).unwrap();
-        locks.take(&app("a"), ONE, ann()).unwrap();
+        locks.take(&app("a"), ONE, ann(), None).unwrap();
+        locks.take(&app("a"), ONE, ann(), None).unwrap();
         assert!(
             locks
-                .take(&app("a"), OTHER, ann())
+                .take(&app("a"), OTHER, ann(), None)
                 .unwrap_err()
+                .holder
                 .contains("deploy by ann")
         );
-        locks.take(&app("b"), OTHER, ann()).unwrap();
+        locks.take(&app("b"), OTHER, ann(), None).unwrap();
         assert!(locks.share(&app("a"), OTHER).is_none());
         locks.release(ONE, None);
-        locks.take(&app("a"), OTHER, ann()).unwrap();
+        locks.take(&app("a"), OTHER, ann(), None).unwrap();
     }
 
     #[test]
     fn an_operation_keeps_the_lock_when_its_connection_is_gone() {
         let locks = Locks::default();
-        locks.take(&app("a"), ONE, ann()).unwrap();
+        locks.take(&app("a"), ONE, ann(), None).unwrap();
         let share = locks.share(&app("a"), ONE).unwrap();
         locks.release(ONE, None);
-        assert!(locks.take(&app("a"), OTHER, ann()).is_err());
+        assert!(locks.take(&app("a"), OTHER, ann(), None).is_err());
         drop(share);
-        locks.take(&app("a"), OTHER, ann()).unwrap();
+        locks.take(&app("a"), OTHER, ann(), None).unwrap();
     }
 
     #[test]
     fn root_takes_over_from_whoever_has_begun_nothing() {
         let locks = Locks::default();
         let root = || Holder::Root("rollback by root".to_owned());
-        locks.take(&app("a"), ONE, ann()).unwrap();
+        locks.take(&app("a"), ONE, ann(), None).unwrap();
         let share = locks.share(&app("a"), ONE).unwrap();
-        assert!(locks.take(&app("a"), OTHER, root()).is_err());
+        assert!(locks.take(&app("a"), OTHER, root(), None).is_err());
         drop(share);
-        locks.take(&app("a"), OTHER, root()).unwrap();
+        locks.take(&app("a"), OTHER, root(), None).unwrap();
         assert!(locks.share(&app("a"), ONE).is_none());
         locks.release(ONE, None);
         assert!(locks.share(&app("a"), OTHER).is_some());
@@ -206,13 +241,34 @@ mod tests {
     #[test]
     fn people_wait_for_the_agents_moment_and_the_agent_for_nobody() {
         let locks = Locks::default();
-        locks.take(&app("a"), ONE, Holder::Agent).unwrap();
+        locks.take(&app("a"), ONE, Holder::Agent, None).unwrap();
         std::thread::scope(|scope| {
-            let person = scope.spawn(|| locks.take(&app("a"), OTHER, ann()));
+            let person = scope.spawn(|| locks.take(&app("a"), OTHER, ann(), None));
             std::thread::yield_now();
             locks.release(ONE, None);
             person.join().unwrap().unwrap();
         });
-        assert!(locks.take(&app("a"), ONE, Holder::Agent).is_err());
+        assert!(locks.take(&app("a"), ONE, Holder::Agent, None).is_err());
+    }
+
+    #[test]
+    fn whoever_brings_the_same_release_may_wait_for_it() {
+        let locks = Locks::default();
+        let release = |content: &[u8]| Some(Sha256Digest::of(content));
+        let same = |locks: &Locks, release| {
+            let busy = locks.take(&app("a"), OTHER, ann(), release).unwrap_err();
+            busy.same_release
+        };
+        locks.take(&app("a"), ONE, ann(), release(b"1")).unwrap();
+        assert!(same(&locks, release(b"1")));
+        assert!(!same(&locks, release(b"2")) && !same(&locks, None));
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| locks.wait(&app("a"), Duration::from_secs(60)));
+            std::thread::yield_now();
+            locks.release(ONE, None);
+            other.join().unwrap();
+        });
+        locks.take(&app("a"), ONE, ann(), None).unwrap();
+        assert!(!same(&locks, None));
     }
 }

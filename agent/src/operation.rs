@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +32,8 @@ pub(crate) struct Operation {
     log: EventLog,
     cancelled: AtomicBool,
     unit: Mutex<Option<String>>,
+    /// The connection that it receives from.
+    source: Mutex<Option<UnixStream>>,
 }
 
 /// Why an order is not carried out.
@@ -209,6 +213,21 @@ impl Operation {
         *self.unit() = unit;
     }
 
+    /// Names the connection that it receives from, while it does.
+    pub(crate) fn set_source(&self, source: Option<UnixStream>) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
+    }
+
+    /// Its controller came back on another connection: what it still waits for on the one before
+    /// will never come.
+    pub(crate) fn hang_up(&self) {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stream) = &*source {
+            // One that has ended needs no ending.
+            let _ended = stream.shutdown(Shutdown::Both);
+        }
+    }
+
     fn unit(&self) -> MutexGuard<'_, Option<String>> {
         self.unit.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -288,6 +307,7 @@ impl Operations {
             log: EventLog::default(),
             cancelled: AtomicBool::new(false),
             unit: Mutex::default(),
+            source: Mutex::default(),
         });
         operation.say(FromAgent::Begun {
             operation: operation.id,

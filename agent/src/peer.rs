@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use longshore_shared::wire::codec::{CodecError, Decoder, Frame, MAGIC};
 use longshore_shared::wire::latest::{FromAgent, ToAgent};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 use crate::names::{self, Person};
@@ -122,6 +122,17 @@ impl Peer {
         }
         let [ours, stopped] = &both;
         stopped.revents().is_empty() && !ours.revents().is_empty()
+    }
+
+    /// Whether the other end has left, or says something, while nothing was asked of it.
+    pub(crate) fn stirs(&self) -> bool {
+        let mut ours = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+        !self.decoder.is_empty() || poll(&mut ours, Some(&Timespec::default())) != Ok(0)
+    }
+
+    /// A handle that ends the conversation, for whoever does not lead it.
+    pub(crate) fn hook(&self) -> Result<UnixStream, PeerError> {
+        self.stream.try_clone().map_err(PeerError::Broken)
     }
 
     /// A second handle that only writes.

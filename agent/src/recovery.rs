@@ -119,7 +119,7 @@ fn settle_other(
         (_, Some(_)) => Ok((Outcome::Done, interrupted("the release is whole"))),
         (_, None) => Ok((
             Outcome::TakenBack,
-            interrupted("nothing of the release was kept"),
+            interrupted("what had come of the release is kept for the next try"),
         )),
     }
 }

@@ -39,7 +39,15 @@ pub enum Heard {
 }
 
 /// Chunks of bulk data, read somewhere else; an error ends them.
-pub type Chunks = mpsc::Receiver<io::Result<Vec<u8>>>;
+pub type Chunks = mpsc::Receiver<io::Result<Chunk>>;
+
+/// A part of bulk data.
+#[derive(Debug)]
+pub struct Chunk {
+    pub bytes: Vec<u8>,
+    /// How much of what was asked for is told up to its end.
+    pub covered: u64,
+}
 
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -173,17 +181,18 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
         }
     }
 
-    /// Answers an [`Ask`] with data. Stops early when the agent has made up its mind meanwhile.
+    /// Answers an [`Ask`] with data. Stops early when the agent has made up its mind meanwhile. Tells
+    /// after each chunk how many bytes it had, and how much of what was asked for is told by now.
     pub async fn answer(
         &mut self,
         mut chunks: Chunks,
-        mut sent: impl FnMut(u64),
+        mut sent: impl FnMut(u64, u64),
     ) -> Result<(), ClientError> {
         while let Some(chunk) = chunks.recv().await {
             let chunk = chunk.map_err(ClientError::Source)?;
-            let bytes = chunk.len() as u64;
-            self.write(Frame::Data(chunk)).await?;
-            sent(bytes);
+            let bytes = chunk.bytes.len() as u64;
+            self.write(Frame::Data(chunk.bytes)).await?;
+            sent(bytes, chunk.covered);
             if self
                 .waiting
                 .iter()
@@ -426,13 +435,17 @@ mod tests {
             .await
             .unwrap();
         let (sender, chunks) = mpsc::channel(1);
-        tokio::spawn(async move { while sender.send(Ok(vec![0; 128 * 1024])).await.is_ok() {} });
+        let chunk = || Chunk {
+            bytes: vec![0; 128 * 1024],
+            covered: 0,
+        };
+        tokio::spawn(async move { while sender.send(Ok(chunk())).await.is_ok() {} });
         let reading = tokio::spawn(async move {
             let mut all = Vec::new();
             drop(theirs.read_to_end(&mut all).await);
             all.len()
         });
-        client.answer(chunks, |_| {}).await.unwrap();
+        client.answer(chunks, |_, _| {}).await.unwrap();
         assert!(matches!(
             client.next().await.unwrap(),
             Heard::Reply(Reply::Unlocked)

@@ -65,9 +65,12 @@ pub enum HostEvent {
         state: StepState,
         detail: Option<String>,
     },
-    /// So many bytes of so many that the host lacks, before compression counts.
-    Sending {
+    /// The release is on its way.
+    Sending(Sending),
+    /// The host has the whole release: what was sent for it, and what did not have to be.
+    Sent {
         sent: u64,
+        saved: u64,
     },
     Problem(Problem),
     /// The host has done its part of the phase.
@@ -78,6 +81,27 @@ pub enum HostEvent {
         sent: u64,
         received: u64,
     },
+}
+
+/// How far the sending of a release to one host is, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sending {
+    /// Of the release, unpacked.
+    pub release: u64,
+    /// Of it, what the host lacks.
+    pub lacking: u64,
+    /// Of that, what is told by now.
+    pub covered: u64,
+    /// What was sent to tell it.
+    pub sent: u64,
+}
+
+impl Sending {
+    /// What is on the host by now and did not have to be sent.
+    pub fn saved(&self) -> u64 {
+        let there = self.release.saturating_sub(self.lacking);
+        (there + self.covered).saturating_sub(self.sent)
+    }
 }
 
 /// Whoever wants to know what happens. It is told, and never asked.

@@ -70,7 +70,11 @@ fn next_pause(agent: &Agent, app: &AppName) -> Option<Duration> {
         return Some(left);
     }
     let claimant = agent.claimant();
-    if agent.locks.take(app, claimant, Holder::Agent).is_err() {
+    if agent
+        .locks
+        .take(app, claimant, Holder::Agent, None)
+        .is_err()
+    {
         return Some(WHILE_LOCKED);
     }
     // Another switch may have come between the look and the lock.

@@ -22,6 +22,7 @@ pub(crate) fn rollback(
         environment,
         app: app.clone(),
         verb: "rollback".to_owned(),
+        release: None,
     };
     match client.order(lock, |_| {})? {
         Reply::Locked => {}

@@ -1,6 +1,7 @@
 //! The socket: who comes in, and one thread for each connection.
 
 mod bridge;
+mod lock;
 mod notify;
 mod orders;
 mod refusals;

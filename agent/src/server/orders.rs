@@ -3,19 +3,20 @@
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use longshore_shared::name::{AppName, EnvironmentName};
+use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{
     FromAgent, Hello, Order, Outcome, PROTOCOL, Preflighted, Reply, SignedTrust, Switched, ToAgent,
 };
 use semver::Version;
 
+use super::lock::locked;
 use super::refusals::About;
 use crate::activate::{self, migrate};
 use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::{Host, Right};
 use crate::ledger::NewOperation;
-use crate::locks::{Claimant, Holder, Share};
+use crate::locks::{Claimant, Share};
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
 use crate::{intake, preflight, status, trust};
@@ -23,9 +24,9 @@ use crate::{intake, preflight, status, trust};
 /// A connection whose other end is known.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
-    agent: &'a Arc<Agent>,
-    claimant: Claimant,
-    peer: Peer,
+    pub(super) agent: &'a Arc<Agent>,
+    pub(super) claimant: Claimant,
+    pub(super) peer: Peer,
 }
 
 const MEND_FILE: &str = "look at the disk of this host, and mend the file as root";
@@ -105,7 +106,8 @@ impl<'a> Session<'a> {
                 environment,
                 app,
                 verb,
-            } => self.lock(&environment, &app, &verb),
+                release,
+            } => self.lock(&environment, &app, &verb, release)?,
             Order::Unlock { app } => {
                 self.agent.locks.release(self.claimant, Some(&app));
                 Ok(Reply::Unlocked)
@@ -204,7 +206,7 @@ impl<'a> Session<'a> {
         Ok(changed.reply)
     }
 
-    fn allowed(&self, right: Right) -> Result<Host, Trouble> {
+    pub(super) fn allowed(&self, right: Right) -> Result<Host, Trouble> {
         let host = load_host()?;
         let person = self.peer.person();
         if host.allows(person, right) {
@@ -227,37 +229,6 @@ impl<'a> Session<'a> {
             self.allowed(Right::Overrule)?;
         }
         Ok(())
-    }
-
-    fn lock(
-        &self,
-        environment: &EnvironmentName,
-        app: &AppName,
-        verb: &str,
-    ) -> Result<Reply, Trouble> {
-        let host = self.allowed(Right::Deploy)?;
-        if host.environment != *environment {
-            let what = format!(
-                "this host belongs to {}, not to {environment}",
-                host.environment
-            );
-            return Err(Trouble::refused(
-                what,
-                "correct the host's address in the inventory",
-            ));
-        }
-        knows(&host, app)?;
-        let name = &self.peer.person().name;
-        let words = format!("{} by {name}", short(verb));
-        let holder = if name == "root" {
-            Holder::Root(words)
-        } else {
-            Holder::Somebody(words)
-        };
-        match self.agent.locks.take(app, self.claimant, holder) {
-            Ok(()) => Ok(Reply::Locked),
-            Err(holder) => Err(locked(app, &holder)),
-        }
     }
 
     fn preflight(
@@ -307,11 +278,13 @@ impl<'a> Session<'a> {
         recipes: bool,
         share: Share,
     ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
+        let hook = self.peer.hook()?;
         let new = self.operation("stage", intake.app(), intake.version());
         let operation = match self.agent.operations.begin(&self.agent.ledger, &new) {
             Ok(operation) => operation,
             Err(error) => return Ok(Some(Err(error.into()))),
         };
+        operation.set_source(Some(hook));
         let mut cursor = Cursor::default();
         let dialog = intake::Dialog {
             peer: &mut self.peer,
@@ -319,6 +292,7 @@ impl<'a> Session<'a> {
             recipes,
         };
         let received = intake.receive(&operation, dialog);
+        operation.set_source(None);
         match received {
             Ok(staged) => {
                 let finish = Arc::clone(&operation);
@@ -351,6 +325,9 @@ impl<'a> Session<'a> {
         }
         if let Some(operation) = self.agent.operations.get(id) {
             let may = self.allowed(Right::Deploy).is_ok();
+            if may {
+                operation.hang_up();
+            }
             return self
                 .follow_as(&operation, Cursor::default(), may)
                 .map(|()| None);
@@ -421,7 +398,7 @@ fn load_host() -> Result<Host, Trouble> {
     })
 }
 
-fn knows(host: &Host, app: &AppName) -> Result<(), Trouble> {
+pub(super) fn knows(host: &Host, app: &AppName) -> Result<(), Trouble> {
     if host.apps.contains_key(app) {
         return Ok(());
     }
@@ -439,26 +416,11 @@ fn knows(host: &Host, app: &AppName) -> Result<(), Trouble> {
     ))
 }
 
-fn locked(app: &AppName, holder: &str) -> Trouble {
-    Trouble::refused(
-        format!("{app} is locked here: {holder}"),
-        "wait until that has ended, then try again",
-    )
-}
-
 fn unknown() -> Reply {
     reply_to(Trouble::refused(
         "this agent does not know that order",
         "upgrade the agent: run `longshore bootstrap`",
     ))
-}
-
-/// A verb as a peer calls it, fit for a message to somebody else.
-fn short(verb: &str) -> String {
-    verb.chars()
-        .filter(|c| c.is_ascii_graphic() || *c == ' ')
-        .take(40)
-        .collect()
 }
 
 /// The reply of an operation that ended before this agent was started.
@@ -475,7 +437,12 @@ fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Tro
         let what = row
             .message
             .unwrap_or_else(|| "it did not succeed".to_owned());
-        return Err(Trouble::failed(what, next));
+        let goes_on = row.verb == "stage" && row.outcome == Outcome::TakenBack;
+        return Err(if goes_on {
+            Trouble::broken_off(what, next)
+        } else {
+            Trouble::failed(what, next)
+        });
     }
     match (row.verb.as_str(), row.version) {
         ("stage", _) => Ok(Reply::Staged {

@@ -13,7 +13,7 @@ use longshore_shared::pieces::{HeldPieces, PieceSize, Print, RecipeWriter};
 use thiserror::Error;
 
 use super::plain_tar;
-use super::spool::{SpoolReader, spool};
+use super::spool::{SpoolReader, SpoolWriter, spool};
 use super::tar_reader::{Listing, Place};
 
 const LEVEL: i32 = 3;
@@ -66,6 +66,11 @@ impl Contents {
     /// How many bytes the frame holds when it is unpacked.
     pub fn unpacked(&self) -> u64 {
         self.unpacked
+    }
+
+    /// How many of them are in what was read so far, about.
+    pub fn covered(&self) -> u64 {
+        self.reader.covered()
     }
 }
 
@@ -197,20 +202,23 @@ fn compress(
     source: &Source,
     unpacked: u64,
     held: Option<&(PieceSize, HashMap<Print, u32>)>,
-    out: &mut impl Write,
+    out: &mut SpoolWriter,
 ) -> io::Result<()> {
+    let counter = out.counter();
     let out = io::BufWriter::with_capacity(BUFFER, out);
     let mut frame = zstd::Encoder::new(out, LEVEL)?;
     frame.include_checksum(true)?;
     let frame = match held {
         None => {
             frame.set_pledged_src_size(Some(unpacked))?;
-            source.each(|content, _| io::copy(content, &mut frame).map(drop))?;
+            source.each(|content, _| {
+                io::copy(&mut counter.counting(content), &mut frame).map(drop)
+            })?;
             frame
         }
         Some((size, held)) => {
             let mut recipe = RecipeWriter::new(frame, *size, held);
-            source.each(|content, bytes| recipe.tell(content, bytes))?;
+            source.each(|content, bytes| recipe.tell(counter.counting(content), bytes))?;
             recipe.into_inner()
         }
     };

@@ -9,6 +9,7 @@ use longshore_shared::name::HostName;
 use longshore_shared::wire::latest::StepState;
 
 use super::closing::closing;
+use super::sending::{Shipping, bytes};
 use crate::event::{Change, HostEvent, Phase, RunEvent};
 use crate::rollout::RunEnd;
 use crate::terminal_text::one_line;
@@ -33,6 +34,9 @@ struct State {
     at: BTreeMap<HostName, String>,
     /// The step that each host has begun, and when.
     running: BTreeMap<HostName, (String, Instant)>,
+    shipping: Shipping,
+    /// Where there are several hosts.
+    total: Option<ProgressBar>,
     last_line: Instant,
     begun: Instant,
 }
@@ -46,6 +50,8 @@ impl HumanReport {
                 bars: BTreeMap::new(),
                 at: BTreeMap::new(),
                 running: BTreeMap::new(),
+                shipping: Shipping::default(),
+                total: None,
                 last_line: Instant::now(),
                 begun: Instant::now(),
             }),
@@ -86,8 +92,15 @@ impl HumanReport {
             Phase::Switch => "switching",
             Phase::Return => "a host failed: sending back those that switched",
         };
-        for bar in self.lock().bars.values() {
-            bar.set_message(words.to_owned());
+        {
+            let state = self.lock();
+            for bar in state.bars.values() {
+                bar.set_message(words.to_owned());
+            }
+            // What was on its way has come.
+            if let Some(total) = &state.total {
+                total.set_message("");
+            }
         }
         self.plain_line(words);
         if phase == Phase::Return && self.has_bars() {
@@ -102,7 +115,15 @@ impl HumanReport {
                 state,
                 detail,
             } => self.step(host, step, *state, detail.as_deref().unwrap_or_default()),
-            HostEvent::Sending { sent } => self.show(host, &format!("sending, {}", bytes(*sent))),
+            HostEvent::Sending(sending) => {
+                let words = self.lock().shipping.note(host, *sending);
+                self.show(host, &words);
+                self.show_total();
+            }
+            HostEvent::Sent { sent, saved } => {
+                let (sent, saved) = (bytes(*sent), bytes(*saved));
+                self.plain_line(&format!("{host}: {sent} sent, {saved} saved"));
+            }
             HostEvent::Reconnecting => {
                 let text = "connection lost; the host goes on by itself; calling it again";
                 self.show(host, text);
@@ -169,6 +190,15 @@ impl HumanReport {
         state.at.insert(host.clone(), text.to_owned());
     }
 
+    /// What all hosts are at, under them.
+    fn show_total(&self) {
+        let state = self.lock();
+        let total = state.shipping.total().unwrap_or_default();
+        if let Some(bar) = &state.total {
+            bar.set_message(total);
+        }
+    }
+
     pub(super) fn tick(&self) {
         if self.has_bars() {
             return;
@@ -182,13 +212,21 @@ impl HumanReport {
                 .at
                 .iter()
                 .map(|(host, text)| format!("{host}: {text}"));
-            at.collect::<Vec<_>>().join("; ")
+            let total = state
+                .shipping
+                .total()
+                .map(|total| format!("in all {total}"));
+            at.chain(total).collect::<Vec<_>>().join("; ")
         };
         self.plain_line(&format!("still at work  {words}"));
     }
 
     pub(super) fn end(&self, end: &RunEnd) {
-        for bar in std::mem::take(&mut self.lock().bars).into_values() {
+        let (bars, total) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.bars), state.total.take())
+        };
+        for bar in bars.into_values().chain(total) {
             bar.finish_and_clear();
         }
         for line in closing(end) {
@@ -213,6 +251,13 @@ impl HumanReport {
             bar.set_prefix(host.to_string());
             bar.enable_steady_tick(SPINNER_BEAT);
             state.bars.insert(host.clone(), bar);
+        }
+        if hosts.len() > 1 {
+            let bar = all.add(ProgressBar::new_spinner());
+            if let Ok(style) = ProgressStyle::with_template("    {wide_msg}") {
+                bar.set_style(style);
+            }
+            state.total = Some(bar);
         }
     }
 
@@ -261,14 +306,4 @@ fn in_brackets(taken: Option<Duration>) -> String {
         .filter(|taken| *taken >= WORTH_TELLING)
         .map(|taken| format!(" ({:.1} s)", taken.as_secs_f64()))
         .unwrap_or_default()
-}
-
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
-    for (unit, size) in UNITS {
-        if count >= size {
-            return format!("{:.1} {unit}", count as f64 / size as f64);
-        }
-    }
-    format!("{count} B")
 }

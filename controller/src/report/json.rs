@@ -140,6 +140,11 @@ enum EventLine<'a> {
         host: &'a HostName,
         phase: Phase,
     },
+    Sent {
+        host: &'a HostName,
+        sent: u64,
+        saved: u64,
+    },
     Traffic {
         host: &'a HostName,
         sent: u64,
@@ -195,12 +200,17 @@ fn of_host<'a>(host: &'a HostName, what: &'a HostEvent) -> Option<EventLine<'a>>
             host,
             phase: *phase,
         },
+        HostEvent::Sent { sent, saved } => EventLine::Sent {
+            host,
+            sent: *sent,
+            saved: *saved,
+        },
         HostEvent::Traffic { sent, received } => EventLine::Traffic {
             host,
             sent: *sent,
             received: *received,
         },
-        HostEvent::Sending { .. } => return None,
+        HostEvent::Sending(_) => return None,
     })
 }
 

@@ -3,6 +3,7 @@
 mod closing;
 mod human;
 mod json;
+mod sending;
 mod table;
 
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use crate::ui::Ui;
 
 pub(crate) use closing::failures;
 use human::HumanReport;
-pub(crate) use human::bytes;
 pub(crate) use json::{error_line, milliseconds, result_line};
+pub(crate) use sending::bytes;
 pub(crate) use table::columns;
 
 /// Everything that a run tells, to the person and with `--json` to the machine too.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_shared::name::{EnvironmentName, HostName};
-use longshore_shared::wire::latest::{Hello, Order, Reply};
+use longshore_shared::wire::latest::{Ask, Hello, Order, Reply};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use super::outcome::{HostFailure, Outcome};
 use super::payload;
 use super::shipment::Shipment;
 use crate::agent_client::{AgentClient, ClientError, Expected, Heard};
-use crate::event::{HostEvent, Report, RunEvent};
+use crate::event::{HostEvent, Report, RunEvent, Sending};
 use crate::inventory::Host;
 use crate::ssh::{
     AgentGone, AgentStream, ConnectError, Ending, Keyring, OpenError, Session, Surroundings, Target,
@@ -61,6 +61,7 @@ pub(crate) struct HostLink {
     /// The lock that this line holds, to be taken again after the line was lost.
     lock: Option<Order>,
     lock_lost: bool,
+    shipped: u64,
 }
 
 impl HostLink {
@@ -89,6 +90,7 @@ impl HostLink {
             ending,
             lock: None,
             lock_lost: false,
+            shipped: 0,
         })
     }
 
@@ -128,6 +130,10 @@ impl HostLink {
     ) -> Result<Reply, LinkError> {
         let mut operation = None;
         let mut cancelled = false;
+        let mut sending = Sending {
+            release: shipment.map_or(0, |s| s.signed().manifest().tree.bytes),
+            ..Sending::default()
+        };
         if let Err(error) = self.client.order(order).await {
             return Err(self.explain(error).await);
         }
@@ -159,20 +165,7 @@ impl HostLink {
                     let Some(shipment) = shipment else {
                         return Err(ClientError::UnknownAnswer.into());
                     };
-                    let (report, host) =
-                        (Arc::clone(&self.reach.report), self.expected.host.clone());
-                    let mut sent = 0;
-                    let answered = self
-                        .client
-                        .answer(payload::chunks(shipment.clone(), ask), |bytes| {
-                            sent += bytes;
-                            let what = HostEvent::Sending { sent };
-                            report.event(RunEvent::Host {
-                                host: host.clone(),
-                                what,
-                            });
-                        })
-                        .await;
+                    let answered = self.answer(shipment, ask, &mut sending).await;
                     match answered {
                         Ok(()) => continue,
                         Err(error) => error,
@@ -185,6 +178,40 @@ impl HostLink {
                 (error, _) => return Err(self.explain(error).await),
             }
         }
+    }
+
+    /// Sends what the host asks for.
+    async fn answer(
+        &mut self,
+        shipment: &Shipment,
+        ask: Ask,
+        sending: &mut Sending,
+    ) -> Result<(), ClientError> {
+        // The list is a part of the release that counts as nothing.
+        let content = matches!(ask, Ask::Contents { .. });
+        if let Ask::Contents { bytes, .. } = ask {
+            sending.lacking = sending.lacking.max(sending.covered + bytes);
+        }
+        let before = sending.covered;
+        let (reach, host, shipped) = (&self.reach, &self.expected.host, &mut self.shipped);
+        let chunks = payload::chunks(shipment.clone(), ask);
+        let tell = |bytes, covered| {
+            *shipped += bytes;
+            sending.sent += bytes;
+            if content {
+                sending.covered = before + covered;
+                reach.report.event(RunEvent::Host {
+                    host: host.clone(),
+                    what: HostEvent::Sending(*sending),
+                });
+            }
+        };
+        self.client.answer(chunks, tell).await
+    }
+
+    /// How many bytes of releases went over this line.
+    pub(crate) fn shipped(&self) -> u64 {
+        self.shipped
     }
 
     /// Calls the host again and follows the operation that it works on.

@@ -8,7 +8,7 @@ use longshore_shared::wire::latest::Ask;
 use tokio::sync::mpsc;
 
 use super::shipment::Shipment;
-use crate::agent_client::Chunks;
+use crate::agent_client::{Chunk, Chunks};
 use crate::release::{Part, Question, Release};
 
 /// Chunks read ahead of the network.
@@ -29,7 +29,7 @@ pub(super) fn chunks(shipment: Shipment, ask: Ask) -> Chunks {
     chunks
 }
 
-fn send(release: Arc<Release>, ask: Ask, sender: mpsc::Sender<io::Result<Vec<u8>>>) {
+fn send(release: Arc<Release>, ask: Ask, sender: mpsc::Sender<io::Result<Chunk>>) {
     tokio::task::spawn_blocking(move || {
         if let Err(error) = send_all(&release, &ask, &sender) {
             // A closed channel means that nobody waits for the data any more.
@@ -41,7 +41,7 @@ fn send(release: Arc<Release>, ask: Ask, sender: mpsc::Sender<io::Result<Vec<u8>
 fn send_all(
     release: &Release,
     ask: &Ask,
-    sender: &mpsc::Sender<io::Result<Vec<u8>>>,
+    sender: &mpsc::Sender<io::Result<Chunk>>,
 ) -> io::Result<()> {
     let question = match ask.clone() {
         Ask::Tree { held } => Question {
@@ -56,9 +56,10 @@ fn send_all(
     };
     let mut reader = release.answer(&question).map_err(io::Error::other)?;
     loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        reader.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
-        if chunk.is_empty() || sender.blocking_send(Ok(chunk)).is_err() {
+        let mut bytes = Vec::with_capacity(CHUNK);
+        reader.by_ref().take(CHUNK as u64).read_to_end(&mut bytes)?;
+        let covered = reader.covered();
+        if bytes.is_empty() || sender.blocking_send(Ok(Chunk { bytes, covered })).is_err() {
             return Ok(());
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use longshore_shared::digest::Sha256Digest;
 use longshore_shared::wire::latest::{Order, Preflighted, Problem, Reply, SwitchReason};
 use semver::Version;
 
@@ -12,6 +13,9 @@ use super::outcome::{HostFailure, HostResult, Outcome};
 use super::{Goal, Job, Shipment, wheels};
 use crate::event::{Change, HostEvent, Phase, RunEvent};
 use crate::fleet;
+
+/// How often a staging goes on after its line was lost.
+const MOST_TRIES: usize = 20;
 
 /// A rollout under way. Cheap to clone: every host's task has one.
 #[derive(Clone)]
@@ -190,11 +194,15 @@ impl Run {
     }
 
     async fn lock_one(&self, member: &mut Member) {
-        let order = Order::Lock {
-            environment: self.job.plan.environment.clone(),
-            app: self.job.plan.app.clone(),
-            verb: self.job.verb.to_owned(),
-        };
+        let order =
+            Order::Lock {
+                environment: self.job.plan.environment.clone(),
+                app: self.job.plan.app.clone(),
+                verb: self.job.verb.to_owned(),
+                release: self.job.goal.shipment().map(|shipment| {
+                    Sha256Digest::of(shipment.signed().signed().manifest.as_bytes())
+                }),
+            };
         match self
             .order(member, order, None, self.nothing_at_stake())
             .await
@@ -310,13 +318,33 @@ impl Run {
             release: shipment.signed().signed().clone(),
             recipes: true,
         };
-        match self
-            .order(member, order, Some(shipment), self.nothing_at_stake())
-            .await
-        {
+        let mut reply = None;
+        for _ in 0..MOST_TRIES {
+            reply = self
+                .order(
+                    member,
+                    order.clone(),
+                    Some(shipment),
+                    self.nothing_at_stake(),
+                )
+                .await;
+            // The line was lost and is there again: the host goes on from where it was.
+            match &reply {
+                Some(Reply::Failed(failed)) if failed.resumable => {}
+                _ => break,
+            }
+        }
+        match reply {
             None => {}
             // After a restart the agent tells of every operation that was done as of a switch.
-            Some(Reply::Staged { .. } | Reply::Switched(_)) => member.progress = Progress::Staged,
+            Some(Reply::Staged { .. } | Reply::Switched(_)) => {
+                member.progress = Progress::Staged;
+                let sent = member.link.as_ref().map_or(0, HostLink::shipped);
+                let release = shipment.signed().manifest().tree.bytes;
+                let saved = release.saturating_sub(sent);
+                let (host, what) = (member.name().clone(), HostEvent::Sent { sent, saved });
+                self.job.reach.report.event(RunEvent::Host { host, what });
+            }
             Some(other) => member.ended_by(other),
         }
     }

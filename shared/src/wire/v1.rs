@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha256Digest;
 use crate::name::{AppName, EnvironmentName, HostName};
 use crate::pieces::HeldPieces;
 
@@ -58,6 +59,10 @@ pub enum Order {
         environment: EnvironmentName,
         app: AppName,
         verb: String,
+        /// The digest of the manifest that is brought: whoever brings the same one waits for the
+        /// lock instead of being refused.
+        #[serde(default)]
+        release: Option<Sha256Digest>,
     },
     /// → [`Reply::Unlocked`]
     Unlock { app: AppName },

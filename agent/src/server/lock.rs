@@ -1,0 +1,102 @@
+//! Who gets an app's lock, who waits for it, and who is refused.
+
+use std::time::Duration;
+
+use longshore_shared::digest::Sha256Digest;
+use longshore_shared::name::{AppName, EnvironmentName};
+use longshore_shared::wire::latest::{Event, FromAgent, Reply, StepState};
+
+use super::orders::{Session, knows};
+use crate::host::Right;
+use crate::locks::Holder;
+use crate::operation::Trouble;
+use crate::peer::PeerError;
+
+/// How soon whoever waits is seen to have left.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+impl Session<'_> {
+    /// Whoever brings the release that somebody else is bringing waits, and finds it here. The outer
+    /// error ends the connection.
+    pub(super) fn lock(
+        &mut self,
+        environment: &EnvironmentName,
+        app: &AppName,
+        verb: &str,
+        release: Option<Sha256Digest>,
+    ) -> Result<Result<Reply, Trouble>, PeerError> {
+        let holder = match self.may_lock(environment, app, verb) {
+            Ok(holder) => holder,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let mut told = false;
+        loop {
+            let taken = self
+                .agent
+                .locks
+                .take(app, self.claimant, holder.clone(), release);
+            match taken {
+                Ok(()) => return Ok(Ok(Reply::Locked)),
+                Err(busy) if busy.same_release && !self.peer.stirs() => {
+                    if !told {
+                        let detail = format!("waiting: {} brings the same release", busy.holder);
+                        self.peer.send(&[note("lock", detail)])?;
+                        told = true;
+                    }
+                    self.agent.locks.wait(app, BETWEEN_LOOKS);
+                }
+                Err(busy) => return Ok(Err(locked(app, &busy.holder))),
+            }
+        }
+    }
+
+    fn may_lock(
+        &self,
+        environment: &EnvironmentName,
+        app: &AppName,
+        verb: &str,
+    ) -> Result<Holder, Trouble> {
+        let host = self.allowed(Right::Deploy)?;
+        if host.environment != *environment {
+            let what = format!(
+                "this host belongs to {}, not to {environment}",
+                host.environment
+            );
+            return Err(Trouble::refused(
+                what,
+                "correct the host's address in the inventory",
+            ));
+        }
+        knows(&host, app)?;
+        let name = &self.peer.person().name;
+        let words = format!("{} by {name}", short(verb));
+        Ok(if name == "root" {
+            Holder::Root(words)
+        } else {
+            Holder::Somebody(words)
+        })
+    }
+}
+
+pub(super) fn locked(app: &AppName, holder: &str) -> Trouble {
+    Trouble::refused(
+        format!("{app} is locked here: {holder}"),
+        "wait until that has ended, then try again",
+    )
+}
+
+fn note(step: &str, detail: String) -> FromAgent {
+    FromAgent::Event(Event {
+        step: step.to_owned(),
+        state: StepState::Note,
+        detail: Some(detail),
+    })
+}
+
+/// A verb as a peer calls it, fit for a message to somebody else.
+fn short(verb: &str) -> String {
+    verb.chars()
+        .filter(|c| c.is_ascii_graphic() || *c == ' ')
+        .take(40)
+        .collect()
+}
