@@ -2,7 +2,7 @@
 //! they had come, for the next one to go on from.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::layout::AppLayout;
@@ -24,9 +24,14 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Makes the folder of a new one.
     pub(super) fn begin(layout: &AppLayout, operation: u64) -> io::Result<Self> {
-        let folder = layout.staging().join(operation.to_string());
-        fs_err::create_dir(&folder)?;
-        Ok(Self { operation, folder })
+        let attempt = Self::in_folder(&layout.staging(), operation);
+        fs_err::create_dir(&attempt.folder)?;
+        Ok(attempt)
+    }
+
+    pub(super) fn in_folder(staging: &Path, operation: u64) -> Self {
+        let folder = staging.join(operation.to_string());
+        Self { operation, folder }
     }
 
     /// Those that are there, the newest first.

@@ -57,7 +57,7 @@ impl Base {
         parts.chain(releases.take(MOST_RELEASES)).collect()
     }
 
-    fn open(folder: &Path, list: &Path, whole: bool) -> Option<Self> {
+    pub(super) fn open(folder: &Path, list: &Path, whole: bool) -> Option<Self> {
         let list = std::fs::read_to_string(list).ok()?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;

@@ -16,6 +16,8 @@ mod prepare;
 mod rebuild;
 mod seal;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::Path;

@@ -12,7 +12,7 @@ use longshore_shared::digest::Digesting;
 use longshore_shared::tree::{Entry, Kind, Tree};
 use longshore_shared::wire::latest::Ask;
 
-use super::arrival::{Arrival, Made};
+use super::arrival::{Arrival, Made, cut_off};
 use super::attempt::Attempt;
 use super::base::{Base, Links, handle};
 use super::pieces::FilePieces;
@@ -127,33 +127,57 @@ impl<'a> Rebuild<'a> {
         dialog: &mut Dialog<'_>,
         targets: &mut BTreeMap<&'a str, String>,
     ) -> Result<Vec<usize>, Trouble> {
-        let entries = || {
-            let all = wanted
-                .iter()
-                .flat_map(|(first, count)| *first..*first + *count);
-            all.filter_map(|at| {
+        let entries: Vec<(usize, &Entry)> = wanted
+            .iter()
+            .flat_map(|(first, count)| *first..*first + *count)
+            .filter_map(|at| {
                 let at = usize::try_from(at).ok()?;
                 Some((at, self.tree.entries().get(at)?))
             })
-        };
+            .collect();
         let ask = Ask::Contents {
             wanted: wanted.to_vec(),
-            bytes: entries().map(|(_, entry)| entry.size).sum(),
+            bytes: entries.iter().map(|(_, entry)| entry.size).sum(),
             held: held.as_ref().map(FilePieces::told),
         };
+        let recipes = held.is_some();
         let data = dialog
             .ask(self.operation, ask)
-            .map_err(|error| came_wrong(io::Error::other(error)))?;
-        let mut arrival = Arrival::new(data, held).map_err(came_wrong)?;
+            .map_err(|error| Unusable::Came(io::Error::other(error)))?;
+        match self.receive_all(&entries, data, held, targets) {
+            Ok(unfit) => Ok(unfit),
+            // Pieces of other lengths that looked alike: nothing that follows is where it should be.
+            Err(Unusable::Came(error)) if recipes && cut_off(&error).is_none() => {
+                let drained = io::copy(&mut dialog.peer.data(), &mut io::sink());
+                drained.map_err(Unusable::Came)?;
+                for (_, entry) in &entries {
+                    targets.remove(entry.path.as_str());
+                    // Those that were not reached are not there.
+                    let _none = fs_err::remove_file(self.attempt.release().join(&entry.path));
+                }
+                Ok(entries.into_iter().map(|(at, _)| at).collect())
+            }
+            Err(unusable) => Err(unusable.into()),
+        }
+    }
+
+    fn receive_all(
+        &self,
+        entries: &[(usize, &'a Entry)],
+        data: Data<'_>,
+        held: Option<FilePieces<'_>>,
+        targets: &mut BTreeMap<&'a str, String>,
+    ) -> Result<Vec<usize>, Unusable> {
+        let mut arrival = Arrival::new(data, held).map_err(Unusable::Came)?;
         let mut unfit = Vec::new();
-        for (at, entry) in entries() {
+        for (at, entry) in entries {
             match self.receive(entry, &mut arrival, targets)? {
-                Some(Made::OfWhatCame) => return Err(not_signed(entry)),
-                Some(Made::OfPieces) => unfit.push(at),
+                Some(Made::OfWhatCame) => return Err(Unusable::NotSigned(not_signed(entry))),
+                Some(Made::OfPieces) => unfit.push(*at),
                 None => {}
             }
         }
-        arrival.finish().map_err(came_wrong)?;
+        arrival.finish().map_err(Unusable::Came)?;
         Ok(unfit)
     }
 
@@ -164,15 +188,18 @@ impl<'a> Rebuild<'a> {
         entry: &'a Entry,
         arrival: &mut Arrival<Data<'_>, FilePieces<'_>>,
         targets: &mut BTreeMap<&'a str, String>,
-    ) -> Result<Option<Made>, Trouble> {
+    ) -> Result<Option<Made>, Unusable> {
         if entry.kind == Kind::Symlink {
             let mut target = Digesting::new(Vec::new());
-            let made = arrival.next(entry.size, &mut target).map_err(came_wrong)?;
+            let made = arrival
+                .next(entry.size, &mut target)
+                .map_err(Unusable::Came)?;
             let (size, digest, target) = target.finish();
             if (size, digest) != (entry.size, entry.digest) {
                 return Ok(Some(made));
             }
-            let target = String::from_utf8(target).map_err(|_| not_signed(entry))?;
+            let target = String::from_utf8(target);
+            let target = target.map_err(|_| Unusable::NotSigned(not_signed(entry)))?;
             targets.insert(&entry.path, target);
             return Ok(None);
         }
@@ -181,13 +208,12 @@ impl<'a> Rebuild<'a> {
             Kind::Executable => 0o755,
             _ => 0o644,
         };
-        let on_disk = |error: io::Error| Trouble::because(&error, MEND_DISK);
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(mode)
             .open(&path)
-            .map_err(on_disk)?;
+            .map_err(Unusable::Disk)?;
         let mut out = Digesting::new(OnDisk {
             file,
             failure: None,
@@ -195,14 +221,34 @@ impl<'a> Rebuild<'a> {
         let arrived = arrival.next(entry.size, &mut out);
         let (size, digest, out) = out.finish();
         if let Some(failure) = out.failure {
-            return Err(on_disk(failure));
+            return Err(Unusable::Disk(failure));
         }
-        let made = arrived.map_err(came_wrong)?;
+        let made = arrived.map_err(Unusable::Came)?;
         if (size, digest) == (entry.size, entry.digest) {
             return Ok(None);
         }
-        fs_err::remove_file(&path).map_err(on_disk)?;
+        fs_err::remove_file(&path).map_err(Unusable::Disk)?;
         Ok(Some(made))
+    }
+}
+
+/// Why contents are not there.
+enum Unusable {
+    /// The disk.
+    Disk(io::Error),
+    /// What came, or that nothing more came.
+    Came(io::Error),
+    /// What came is whole and is not what was signed.
+    NotSigned(Trouble),
+}
+
+impl From<Unusable> for Trouble {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::Disk(error) => Self::because(&error, MEND_DISK),
+            Unusable::Came(error) => came_wrong(error),
+            Unusable::NotSigned(trouble) => trouble,
+        }
     }
 }
 
