@@ -25,6 +25,8 @@ pub(crate) struct Peer {
     decoder: Decoder,
     buffer: Vec<u8>,
     put_back: Option<ToAgent>,
+    /// Data was asked for, and its end has not come.
+    answering: bool,
     person: Person,
 }
 
@@ -61,6 +63,7 @@ impl Peer {
             decoder: Decoder::new(),
             buffer: vec![0; READ],
             put_back: None,
+            answering: false,
             person,
         })
     }
@@ -95,11 +98,16 @@ impl Peer {
 
     /// The data that was asked for, up to its end.
     pub(crate) fn data(&mut self) -> Data<'_> {
+        self.answering = true;
+        self.rest()
+    }
+
+    /// What has not been read yet of it.
+    pub(crate) fn rest(&mut self) -> Data<'_> {
         Data {
             peer: self,
             frame: Vec::new(),
             at: 0,
-            ended: false,
         }
     }
 
@@ -205,12 +213,11 @@ pub(crate) struct Data<'a> {
     peer: &'a mut Peer,
     frame: Vec<u8>,
     at: usize,
-    ended: bool,
 }
 
 impl Read for Data<'_> {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        while self.at == self.frame.len() && !self.ended {
+        while self.at == self.frame.len() && self.peer.answering {
             match self
                 .peer
                 .next_frame(LONGEST_STALL)
@@ -218,7 +225,7 @@ impl Read for Data<'_> {
             {
                 Some(Frame::Data(bytes)) => (self.frame, self.at) = (bytes, 0),
                 Some(message) => match message.parse().map_err(std::io::Error::other)? {
-                    ToAgent::End => self.ended = true,
+                    ToAgent::End => self.peer.answering = false,
                     ToAgent::Cancel => return Err(std::io::Error::other(PeerError::Cancelled)),
                     _ => return Err(std::io::Error::other(PeerError::OutOfPlace)),
                 },

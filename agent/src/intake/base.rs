@@ -1,14 +1,17 @@
 //! What a host has already: the releases that it keeps, and what came of stagings that broke off.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use longshore_shared::digest::{Digesting, Sha256Digest};
 use longshore_shared::tree::{Entry, Kind, Tree};
 use longshore_shared::wire::latest::Slot;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::attempt::Attempt;
 use crate::layout::{AppLayout, ReleaseFiles};
@@ -18,12 +21,15 @@ use crate::links;
 const MOST_RELEASES: usize = 3;
 /// Most files of a release fit in it, and are read with one call.
 const BUFFER: usize = 128 * 1024;
+/// More of them would take from the release that serves.
+const MOST_THREADS: usize = 4;
 
 /// A folder with files, and the list of what should be in it.
 #[derive(Debug)]
 pub(super) struct Base {
     folder: OwnedFd,
     list: String,
+    tree: OnceLock<Option<Tree>>,
     /// A release, which is whole; not one that broke off.
     whole: bool,
 }
@@ -64,6 +70,7 @@ impl Base {
         Some(Self {
             folder,
             list,
+            tree: OnceLock::new(),
             whole,
         })
     }
@@ -71,6 +78,12 @@ impl Base {
     /// The text of its tree.
     pub(super) fn list(&self) -> &str {
         &self.list
+    }
+
+    /// What should be in it, if its list is not damaged.
+    pub(super) fn tree(&self) -> Option<&Tree> {
+        let read = || Tree::parse(&self.list).ok();
+        self.tree.get_or_init(read).as_ref()
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -96,71 +109,83 @@ impl Base {
 /// Where wanted contents may be found.
 #[derive(Debug)]
 pub(super) struct Links<'a> {
-    bases: &'a [Base],
-    held: HashMap<(Sha256Digest, bool), (usize, String)>,
-    buffer: Vec<u8>,
+    held: HashMap<(Sha256Digest, bool), (&'a Base, &'a str)>,
 }
 
 impl<'a> Links<'a> {
     /// Looks through the lists of `bases` for the files of `tree`.
     pub(super) fn find(bases: &'a [Base], tree: &Tree) -> Self {
-        let mut wanted: HashMap<(Sha256Digest, bool), Option<(usize, String)>> = tree
-            .entries()
-            .iter()
-            .filter_map(key)
-            .map(|key| (key, None))
-            .collect();
-        let mut missing = wanted.len();
-        for (number, base) in bases.iter().enumerate() {
-            if missing == 0 {
+        let wanted: HashSet<(Sha256Digest, bool)> = tree.entries().iter().filter_map(key).collect();
+        let mut held = HashMap::with_capacity(wanted.len());
+        for base in bases {
+            if held.len() == wanted.len() {
                 break;
             }
-            let Ok(held) = Tree::parse(base.list()) else {
-                continue;
-            };
-            for entry in held.entries() {
-                let found = key(entry).and_then(|key| wanted.get_mut(&key));
-                if let Some(place @ None) = found
-                    && (base.whole || base.file(&entry.path).is_ok())
-                {
-                    *place = Some((number, entry.path.clone()));
-                    missing -= 1;
+            let entries = base.tree().map_or(&[][..], Tree::entries);
+            for entry in entries {
+                let Some(key) = key(entry).filter(|key| wanted.contains(key)) else {
+                    continue;
+                };
+                // Of what broke off, not all that is listed is there.
+                if !held.contains_key(&key) && (base.whole || base.file(&entry.path).is_ok()) {
+                    held.insert(key, (base, entry.path.as_str()));
                 }
             }
         }
-        let held = wanted
-            .into_iter()
-            .filter_map(|(key, place)| Some((key, place?)))
-            .collect();
-        Self {
-            bases,
-            held,
-            buffer: vec![0; BUFFER],
-        }
+        Self { held }
     }
 
-    /// Gives `entry` the file that is here already, under its name in `folder`. Only a file that
-    /// still has its content is linked on; whether it was.
-    pub(super) fn link(&mut self, entry: &Entry, folder: impl AsFd) -> io::Result<bool> {
-        let held = key(entry).and_then(|key| self.held.get(&key));
-        let Some((base, path)) = held.and_then(|(n, path)| Some((self.bases.get(*n)?, path)))
-        else {
+    /// Gives entries the files that are here already, under their names in `folder`. Only a file
+    /// that still has its content is linked on. Gives back the places of the other entries.
+    pub(super) fn link_all(&self, entries: &[Entry], folder: &OwnedFd) -> io::Result<Vec<usize>> {
+        // Each file is read and digested, which one processor does not do as fast as a disk gives it.
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let share = entries.len().div_ceil(threads.min(MOST_THREADS)).max(1);
+        let shares = entries.chunks(share).enumerate();
+        std::thread::scope(|scope| {
+            let running: Vec<_> = shares
+                .map(|(number, share_of)| {
+                    let begin = number * share;
+                    scope.spawn(move || self.link_share(share_of, begin, folder))
+                })
+                .collect();
+            let mut lacking = Vec::new();
+            for one in running {
+                let shares = one.join();
+                lacking.extend(shares.unwrap_or_else(|_| Err(io::Error::other("a thread died")))?);
+            }
+            Ok(lacking)
+        })
+    }
+
+    fn link_share(
+        &self,
+        entries: &[Entry],
+        begin: usize,
+        folder: &OwnedFd,
+    ) -> io::Result<Vec<usize>> {
+        let mut buffer = vec![0; BUFFER];
+        let mut lacking = Vec::new();
+        for (at, entry) in (begin..).zip(entries) {
+            if entry.kind != Kind::EmptyFolder && !self.link(entry, folder, &mut buffer)? {
+                lacking.push(at);
+            }
+        }
+        Ok(lacking)
+    }
+
+    fn link(&self, entry: &Entry, folder: &OwnedFd, buffer: &mut [u8]) -> io::Result<bool> {
+        let Some((base, path)) = key(entry).and_then(|key| self.held.get(&key)) else {
             return Ok(false);
         };
         // What cannot be read is sent again, like what has changed.
-        if !is_intact(base, path, entry, &mut self.buffer).unwrap_or(false) {
+        if !is_intact(base, path, entry, buffer).unwrap_or(false) {
             return Ok(false);
         }
-        let linked = rustix::fs::linkat(
-            &base.folder,
-            path.as_str(),
-            folder,
-            entry.path.as_str(),
-            AtFlags::empty(),
-        );
-        match linked {
+        let flags = AtFlags::empty();
+        match rustix::fs::linkat(&base.folder, *path, folder, entry.path.as_str(), flags) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::EXIST) => Err(rustix::io::Errno::EXIST.into()),
+            Err(Errno::EXIST) => Err(Errno::EXIST.into()),
             // Too many links, another file system, a file just pruned: the content is sent again.
             Err(_) => Ok(false),
         }
@@ -230,7 +255,11 @@ mod tests {
         let linked = || {
             let base = [Base::open(&place("base"), &place("list"), true).unwrap()];
             let target = handle(&place("target")).unwrap();
-            let linked = Links::find(&base, &tree).link(&entry, &target).unwrap();
+            let entries = std::slice::from_ref(&entry);
+            let lacking = Links::find(&base, &tree)
+                .link_all(entries, &target)
+                .unwrap();
+            let linked = lacking.is_empty();
             assert_eq!(linked, place("target/in/file").exists());
             let _there = fs_err::remove_file(place("target/in/file"));
             linked

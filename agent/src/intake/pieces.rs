@@ -1,6 +1,7 @@
 //! The pieces that this host can put into contents: of a text at hand, or of files that the new
 //! release replaces or that came only in part.
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,8 +13,10 @@ use longshore_shared::tree::{Entry, Kind, Tree};
 
 use super::base::Base;
 
-/// So many files are kept open while pieces of them are copied.
-const MOST_OPEN: usize = 64;
+/// So many files are kept at hand while pieces of them are copied, and the small ones among them in
+/// memory: pieces are short, and many.
+const MOST_AT_HAND: usize = 64;
+const SMALL: u64 = 128 * 1024;
 /// More than this of old files beside a release that lacks little is not worth reading.
 const SPARE: u64 = 1 << 20;
 
@@ -129,8 +132,42 @@ impl Held for TextPieces<'_> {
 pub(super) struct FilePieces<'a> {
     files: Vec<(&'a Base, String)>,
     pieces: Pieces,
-    open: HashMap<usize, File>,
+    at_hand: HashMap<usize, AtHand>,
     buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum AtHand {
+    Small(Vec<u8>),
+    Large(File),
+}
+
+impl AtHand {
+    fn open((base, path): &(&Base, String)) -> io::Result<Self> {
+        let (file, size) = base.file(path)?;
+        let mut file = File::from(file);
+        if size > SMALL {
+            return Ok(Self::Large(file));
+        }
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        Ok(Self::Small(content))
+    }
+
+    fn copy(&self, place: Place, buffer: &mut Vec<u8>, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Small(content) => {
+                let at = usize::try_from(place.at).unwrap_or(usize::MAX);
+                let end = at.saturating_add(place.length);
+                out.write_all(content.get(at..end).ok_or(io::ErrorKind::UnexpectedEof)?)
+            }
+            Self::Large(file) => {
+                buffer.resize(place.length, 0);
+                file.read_exact_at(buffer, place.at)?;
+                out.write_all(buffer)
+            }
+        }
+    }
 }
 
 impl<'a> FilePieces<'a> {
@@ -148,7 +185,7 @@ impl<'a> FilePieces<'a> {
         Some(Self {
             files,
             pieces,
-            open: HashMap::new(),
+            at_hand: HashMap::new(),
             buffer: Vec::new(),
         })
     }
@@ -158,16 +195,15 @@ impl<'a> FilePieces<'a> {
         self.pieces.told()
     }
 
-    fn file(&mut self, source: usize) -> io::Result<&File> {
-        if self.open.len() >= MOST_OPEN && !self.open.contains_key(&source) {
-            self.open.clear();
+    fn at_hand(&mut self, source: usize) -> io::Result<&AtHand> {
+        if self.at_hand.len() >= MOST_AT_HAND && !self.at_hand.contains_key(&source) {
+            self.at_hand.clear();
         }
-        match self.open.entry(source) {
-            std::collections::hash_map::Entry::Occupied(open) => Ok(open.into_mut()),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                let (base, path) = self.files.get(source).ok_or(io::ErrorKind::NotFound)?;
-                let (file, _) = base.file(path)?;
-                Ok(place.insert(File::from(file)))
+        match self.at_hand.entry(source) {
+            Slot::Occupied(slot) => Ok(slot.into_mut()),
+            Slot::Vacant(slot) => {
+                let file = self.files.get(source).ok_or(io::ErrorKind::NotFound)?;
+                Ok(slot.insert(AtHand::open(file)?))
             }
         }
     }
@@ -179,18 +215,10 @@ impl Held for FilePieces<'_> {
             return Ok(None);
         };
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(place.length, 0);
-        let file = self.file(place.source);
-        // The file was there a moment ago. If it is not any more, the content will not fit its
-        // digest, and is asked for in full.
-        if file
-            .and_then(|file| file.read_exact_at(&mut buffer, place.at))
-            .is_err()
-        {
-            buffer.fill(0);
-        }
-        out.write_all(&buffer)?;
+        let source = self.at_hand(place.source);
+        let copied = source.and_then(|source| source.copy(place, &mut buffer, out));
         self.buffer = buffer;
+        copied?;
         Ok(Some(place.length as u64))
     }
 }
@@ -203,10 +231,7 @@ fn alike<'a>(lacking: &[&Entry], tree: &Tree, bases: &'a [Base]) -> (Vec<(&'a Ba
     let most = lacking.iter().map(|entry| entry.size).sum::<u64>() * 2 + SPARE;
     let (mut same_place, mut gone) = (Vec::new(), Vec::new());
     for base in bases {
-        let Ok(held) = Tree::parse(base.list()) else {
-            continue;
-        };
-        for entry in held.entries() {
+        for entry in base.tree().map_or(&[][..], Tree::entries) {
             if !matches!(entry.kind, Kind::File | Kind::Executable) {
                 continue;
             }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -23,6 +23,7 @@ use crate::peer::Data;
 
 /// A pair of numbers takes a few bytes, and a message a quarter of a megabyte.
 const MOST_RANGES: usize = 8000;
+const BUFFER: usize = 128 * 1024;
 /// What stays free on the disk beside the release.
 const SPARE_BYTES: u64 = 64 << 20;
 const SPARE_INODES: u64 = 1000;
@@ -74,28 +75,20 @@ impl<'a> Rebuild<'a> {
 
     /// Makes all folders, and all files whose content is here. Gives back the other entries.
     fn link_what_is_here(&self, folder: &Path) -> io::Result<Vec<usize>> {
-        let mut links = Links::find(self.bases, self.tree);
-        let target = handle(folder)?;
         let mut made: HashSet<&str> = HashSet::new();
-        let mut lacking = Vec::new();
-        for (at, entry) in self.tree.entries().iter().enumerate() {
+        for entry in self.tree.entries() {
             for (slash, _) in entry.path.match_indices('/') {
                 let parent = entry.path.get(..slash).unwrap_or_default();
                 if made.insert(parent) {
                     fs_err::create_dir(folder.join(parent))?;
                 }
             }
-            match entry.kind {
-                Kind::EmptyFolder => fs_err::create_dir(folder.join(&entry.path))?,
-                Kind::Symlink => lacking.push(at),
-                Kind::File | Kind::Executable => {
-                    if !links.link(entry, &target)? {
-                        lacking.push(at);
-                    }
-                }
+            if entry.kind == Kind::EmptyFolder {
+                fs_err::create_dir(folder.join(&entry.path))?;
             }
         }
-        Ok(lacking)
+        let links = Links::find(self.bases, self.tree);
+        links.link_all(self.tree.entries(), &handle(folder)?)
     }
 
     fn make_sure_of_room(&self, bytes: u64) -> io::Result<Result<(), Trouble>> {
@@ -148,7 +141,7 @@ impl<'a> Rebuild<'a> {
             Ok(unfit) => Ok(unfit),
             // Pieces of other lengths that looked alike: nothing that follows is where it should be.
             Err(Unusable::Came(error)) if recipes && cut_off(&error).is_none() => {
-                let drained = io::copy(&mut dialog.peer.data(), &mut io::sink());
+                let drained = io::copy(&mut dialog.peer.rest(), &mut io::sink());
                 drained.map_err(Unusable::Came)?;
                 for (_, entry) in &entries {
                     targets.remove(entry.path.as_str());
@@ -215,12 +208,14 @@ impl<'a> Rebuild<'a> {
             .open(&path)
             .map_err(Unusable::Disk)?;
         let mut out = Digesting::new(OnDisk {
-            file,
+            file: BufWriter::with_capacity(BUFFER, file),
             failure: None,
         });
         let arrived = arrival.next(entry.size, &mut out);
-        let (size, digest, out) = out.finish();
-        if let Some(failure) = out.failure {
+        let (size, digest, mut out) = out.finish();
+        // Also what came before a cut is for the next try.
+        let flushed = out.file.flush();
+        if let Some(failure) = out.failure.or(flushed.err()) {
             return Err(Unusable::Disk(failure));
         }
         let made = arrived.map_err(Unusable::Came)?;
@@ -254,7 +249,7 @@ impl From<Unusable> for Trouble {
 
 /// A file, and why it could not be written: whose fault a copy that fails was, nobody else tells.
 struct OnDisk {
-    file: std::fs::File,
+    file: BufWriter<std::fs::File>,
     failure: Option<io::Error>,
 }
 

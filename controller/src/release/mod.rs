@@ -124,22 +124,17 @@ impl SignedRelease {
     /// Checks the tarball, all of it. Blocks for as long as that takes.
     pub fn open(self) -> Result<Release, OpenError> {
         let tarball = &self.files.tarball;
-        let tar =
-            plain_tar::spool(tarball, &self.manifest).map_err(|source| OpenError::Tarball {
-                path: tarball.clone(),
-                source,
+        let (tar, listing) =
+            plain_tar::spool(tarball, &self.manifest, tar_reader::read).map_err(|source| {
+                OpenError::Tarball {
+                    path: tarball.clone(),
+                    source,
+                }
             })?;
-        let whole = Section {
-            file: &tar,
-            at: 0,
-            left: self.manifest.tar.size,
-        };
-        let listing = tar_reader::read(io::BufReader::with_capacity(128 * 1024, whole)).map_err(
-            |source| OpenError::Tar {
-                path: tarball.clone(),
-                source,
-            },
-        )?;
+        let listing = listing.map_err(|source| OpenError::Tar {
+            path: tarball.clone(),
+            source,
+        })?;
         listing.check_links().map_err(|error| OpenError::Tar {
             path: tarball.clone(),
             source: error.into(),

@@ -1,7 +1,12 @@
 //! From a tarball on disk to its plain tar in an unnamed temporary file, byte for byte as signed.
+//!
+//! While it is unpacked it is also digested and read: each is as much work as the other, and whoever
+//! deploys waits for all of it.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use flate2::bufread::GzDecoder;
 use fs_err::File;
@@ -12,6 +17,8 @@ use thiserror::Error;
 /// Deflate, no flags, no time: whatever else a gzip header can hold has no place in a release.
 const GZIP_START: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
 const BUFFER: usize = 128 * 1024;
+/// Blocks that were unpacked and not looked at yet.
+const READ_AHEAD: usize = 16;
 
 /// Why a tarball is not the signed one.
 #[derive(Debug, Error)]
@@ -30,8 +37,13 @@ pub enum TarballError {
     OtherTar { found: String, signed: String },
 }
 
-/// Checks the whole tarball first; only then is any of it unpacked.
-pub(super) fn spool(tarball: &Path, manifest: &Manifest) -> Result<std::fs::File, TarballError> {
+/// Checks the whole tarball first; only then is any of it unpacked. Also gives back what `read`
+/// made of the tar, which is to be believed only where there is no error.
+pub(super) fn spool<T: Send>(
+    tarball: &Path,
+    manifest: &Manifest,
+    read: impl FnOnce(Blocks) -> T + Send,
+) -> Result<(std::fs::File, T), TarballError> {
     let mut file = File::open(tarball).map_err(TarballError::Read)?;
     let signed = &manifest.tarball;
     let size = file.metadata().map_err(TarballError::Read)?.len();
@@ -50,7 +62,61 @@ pub(super) fn spool(tarball: &Path, manifest: &Manifest) -> Result<std::fs::File
         });
     }
     file.rewind().map_err(TarballError::Read)?;
-    unpack(file, tarball, &manifest.tar)
+    let (digested, to_digest) = blocks();
+    let (being_read, to_read) = blocks();
+    std::thread::scope(|scope| {
+        let digest = scope.spawn(move || measure(&mut { to_digest }));
+        let reading = scope.spawn(move || read(to_read));
+        let spool = unpack(file, tarball, &manifest.tar, &[digested, being_read]);
+        let died = || io::Error::other("a thread that reads the tar has died");
+        let found = digest.join().unwrap_or_else(|_| Err(died()));
+        let made = reading.join().map_err(|_| TarballError::Spool(died()))?;
+        let (spool, found) = (spool?, found.map_err(TarballError::Spool)?);
+        if found != manifest.tar {
+            return Err(TarballError::OtherTar {
+                found: format!(
+                    "it has {} bytes or more, of digest {}",
+                    found.size, found.sha256
+                ),
+                signed: format!(
+                    "{} bytes of digest {}",
+                    manifest.tar.size, manifest.tar.sha256
+                ),
+            });
+        }
+        Ok((spool, made))
+    })
+}
+
+type Block = Arc<Vec<u8>>;
+
+/// What is unpacked, read by another thread.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    coming: Receiver<Block>,
+    block: Block,
+    at: usize,
+}
+
+fn blocks() -> (SyncSender<Block>, Blocks) {
+    let (sender, coming) = sync_channel(READ_AHEAD);
+    let blocks = Blocks {
+        coming,
+        block: Block::default(),
+        at: 0,
+    };
+    (sender, blocks)
+}
+
+impl Read for Blocks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.block.len() {
+            (self.block, self.at) = (self.coming.recv().unwrap_or_default(), 0);
+        }
+        let read = self.block.get(self.at..).unwrap_or_default().read(buffer)?;
+        self.at += read;
+        Ok(read)
+    }
 }
 
 /// Size and digest of everything in `reader`.
@@ -62,33 +128,33 @@ pub(crate) fn measure(reader: &mut impl Read) -> io::Result<Artifact> {
     Ok(Artifact { size, sha256 })
 }
 
-fn unpack(file: File, tarball: &Path, signed: &Artifact) -> Result<std::fs::File, TarballError> {
+fn unpack(
+    file: File,
+    tarball: &Path,
+    signed: &Artifact,
+    others: &[SyncSender<Block>],
+) -> Result<std::fs::File, TarballError> {
     let mut input = BufReader::with_capacity(BUFFER, file);
     let start = input.fill_buf().map_err(TarballError::Read)?;
     if !start.starts_with(GZIP_START) {
         return Err(TarballError::Gzip);
     }
     let mut decoder = GzDecoder::new(input);
-    let spool = beside(tarball).map_err(TarballError::Spool)?;
-    let mut output = BufWriter::with_capacity(BUFFER, Digesting::new(spool));
-    let mut buffer = vec![0; BUFFER];
+    let mut spool = beside(tarball).map_err(TarballError::Spool)?;
     let mut limited = (&mut decoder).take(signed.size.saturating_add(1));
     loop {
-        let read = limited.read(&mut buffer).map_err(TarballError::Damaged)?;
-        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+        let mut block = Vec::with_capacity(BUFFER);
+        let read = (&mut limited).take(BUFFER as u64).read_to_end(&mut block);
+        read.map_err(TarballError::Damaged)?;
+        if block.is_empty() {
             break;
-        };
-        output.write_all(bytes).map_err(TarballError::Spool)?;
-    }
-    let output = output
-        .into_inner()
-        .map_err(|error| TarballError::Spool(error.into_error()))?;
-    let (size, sha256, spool) = output.finish();
-    if size != signed.size || sha256 != signed.sha256 {
-        return Err(TarballError::OtherTar {
-            found: format!("it has {size} bytes or more, of digest {sha256}"),
-            signed: format!("{} bytes of digest {}", signed.size, signed.sha256),
-        });
+        }
+        spool.write_all(&block).map_err(TarballError::Spool)?;
+        let block = Block::new(block);
+        for other in others {
+            // One that has read enough has an opinion already.
+            let _heard = other.send(Arc::clone(&block));
+        }
     }
     // The decoder stops after one member without a word about what follows.
     let mut rest = decoder.into_inner();
