@@ -109,7 +109,16 @@ pub fn cargo() -> Command {
     command
 }
 
+/// Builds an example of a package.
+pub fn example(package: &'static str, name: &'static str) -> Result<PathBuf, Error> {
+    build_as(package, name, &["--example", name])
+}
+
 fn build(package: &'static str, options: &[&str]) -> Result<PathBuf, Error> {
+    build_as(package, package, options)
+}
+
+fn build_as(package: &'static str, name: &'static str, options: &[&str]) -> Result<PathBuf, Error> {
     let mut command = cargo();
     command.args([
         "build",
@@ -120,7 +129,7 @@ fn build(package: &'static str, options: &[&str]) -> Result<PathBuf, Error> {
     command.args(["--package", package]).args(options);
     let messages =
         process::listen(&mut command).map_err(|source| Error::Build { package, source })?;
-    executable(&messages, package).ok_or(Error::NoBinary { package })
+    executable(&messages, name).ok_or(Error::NoBinary { package })
 }
 
 /// The binary of this name among cargo's messages.

@@ -57,7 +57,7 @@ tar_push() {
         $switch"
 }
 rsync_push() {
-    rsync -a -e "ssh -F $config" --link-dest="/srv/$site/current/" \
+    rsync -az -e "ssh -F $config" --link-dest="/srv/$site/current/" \
         "$tree/" "$1:/srv/$site/releases/$id/" && ssh -F "$config" "$1" "$switch"
 }
 no_push() {
@@ -183,11 +183,12 @@ pub(super) fn prepare(folder: &Path, lab: &Lab) -> Result<(), Error> {
     Ok(())
 }
 
-/// A cold `ssh HOST true` with the same settings.
-pub(super) fn cold_ssh(folder: &Path, host: &Host) -> Command {
-    let mut command = Command::new("ssh");
-    command.arg("-F").arg(folder.join("ssh_config"));
-    command.args([host.address.to_string().as_str(), "true"]);
+/// A cold `ssh HOST true` with the same settings, on all hosts at once.
+pub(super) fn cold_ssh(folder: &Path, hosts: &[Host]) -> Command {
+    let mut command = Command::new("sh");
+    let each = "config=$0; for host; do ssh -F \"$config\" \"$host\" true & done; wait";
+    command.args(["-c", each]).arg(folder.join("ssh_config"));
+    command.args(hosts.iter().map(|host| host.address.to_string()));
     command
 }
 

@@ -101,17 +101,52 @@ pub(super) struct Build {
     pub(super) git_archive: f64,
 }
 
+/// A cold `ssh HOST true` on all hosts at once.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ColdSsh {
+    pub(super) hosts: usize,
+    pub(super) seconds: f64,
+}
+
+/// The same bytes to a host in two ways.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Bulk {
+    /// Wall seconds through the controller's own SSH.
+    pub(super) longshore: f64,
+    /// Wall seconds through `ssh`.
+    pub(super) ssh: f64,
+}
+
 /// All of it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Figures {
     pub(super) samples: Vec<Sample>,
     pub(super) gaps: Vec<Gap>,
     pub(super) builds: Vec<Build>,
-    /// Seconds of a cold `ssh HOST true`.
-    pub(super) cold_ssh: Vec<f64>,
+    pub(super) cold_ssh: Vec<ColdSsh>,
+    pub(super) bulks: Vec<Bulk>,
+    /// Bytes that `zstd --patch-from` makes of the 1 % change.
+    pub(super) floors: Vec<u64>,
 }
 
 impl Figures {
+    /// The median time of a cold `ssh HOST true` on so many hosts at once.
+    pub(super) fn cold_ssh(&self, hosts: usize) -> Option<f64> {
+        let same = self.cold_ssh.iter().filter(|cold| cold.hosts == hosts);
+        median(same.map(|cold| cold.seconds).collect())
+    }
+
+    /// How fast the controller's own SSH is beside `ssh`.
+    pub(super) fn bulk(&self) -> Option<f64> {
+        let ratio = |bulk: &Bulk| bulk.ssh / bulk.longshore;
+        median(self.bulks.iter().map(ratio).collect())
+    }
+
+    /// Bytes that nobody can do much better than, for one host.
+    pub(super) fn floor(&self) -> Option<f64> {
+        median(self.floors.iter().map(|bytes| *bytes as f64).collect())
+    }
+
     /// The median of one figure of the builds.
     pub(super) fn build(&self, figure: impl Fn(&Build) -> f64) -> Option<f64> {
         median(self.builds.iter().map(figure).collect())
@@ -139,6 +174,16 @@ impl Figures {
     /// Wall seconds.
     pub(super) fn seconds(&self, hosts: usize, task: Task, tool: Tool) -> Option<f64> {
         self.median(hosts, task, tool, |sample| Some(sample.seconds))
+    }
+
+    /// The controller's processor time, or what stands in its place.
+    pub(super) fn cpu_seconds(&self, hosts: usize, task: Task, tool: Tool) -> Option<f64> {
+        self.median(hosts, task, tool, |sample| Some(sample.cpu_seconds))
+    }
+
+    /// Bytes to all hosts.
+    pub(super) fn bytes_up(&self, hosts: usize, task: Task, tool: Tool) -> Option<f64> {
+        self.median(hosts, task, tool, |sample| Some(sample.bytes_up as f64))
     }
 
     /// Wall seconds of the faster baseline.

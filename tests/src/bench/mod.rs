@@ -5,7 +5,9 @@
 
 mod baseline;
 mod building;
+mod bulk;
 mod figures;
+mod floor;
 mod goals;
 mod measure;
 mod options;
@@ -26,7 +28,7 @@ use crate::host::Host;
 use crate::lab::{self, Claim, Lab, Plan};
 use crate::place::Place;
 use crate::provision::{App, Product};
-use crate::{controller, host, process, say};
+use crate::{binaries, controller, host, process, say};
 use figures::Figures;
 pub use options::{BadOptions, Options};
 use payload::Weight;
@@ -68,6 +70,9 @@ pub enum Error {
     /// The controller.
     #[error(transparent)]
     Controller(#[from] controller::Error),
+    /// A program that is measured.
+    #[error(transparent)]
+    Binaries(#[from] binaries::Error),
     /// Another program.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -153,6 +158,12 @@ fn measure_all(lab: &Lab, options: &Options, binary: &Path) -> Result<(Figures, 
         figures
             .builds
             .push(building::measure(&releases, &folder, run)?);
+        figures
+            .floors
+            .push(floor::measure(&releases, &folder, run)?);
+        if let Some(host) = lab.hosts.first() {
+            figures.bulks.push(bulk::measure(lab, &folder, host)?);
+        }
         for round in &rounds {
             say::step(&format!(
                 "Repetition {run} of {} on {} host(s)",

@@ -1,6 +1,6 @@
 //! The figures as a table for people.
 
-use super::figures::{Figures, Task, Tool, median};
+use super::figures::{Bulk, Figures, Task, Tool, median};
 use super::goals::Goal;
 
 /// One table for each number of hosts.
@@ -33,15 +33,26 @@ pub(super) fn table(figures: &Figures, groups: &[usize]) -> String {
             text.push_str(&steps(figures, hosts, task));
         }
     }
-    let cold = median(figures.cold_ssh.clone()).map(|seconds| seconds * 1000.0);
     text.push_str(&format!(
         "\nbuild and sign: {} s; git archive | gzip: {} s\n",
         number(figures.build(|build| build.longshore), 2),
         number(figures.build(|build| build.git_archive), 2),
     ));
+    for &hosts in groups {
+        text.push_str(&format!(
+            "a cold `ssh HOST true` on {hosts} at once: {} ms\n",
+            number(figures.cold_ssh(hosts).map(|seconds| seconds * 1000.0), 0)
+        ));
+    }
+    let bulk = |seconds: fn(&Bulk) -> f64| median(figures.bulks.iter().map(seconds).collect());
     text.push_str(&format!(
-        "\na cold `ssh HOST true`: {} ms\n",
-        number(cold, 0)
+        "1 GiB to a host: {} s; by ssh: {} s\n",
+        number(bulk(|bulk| bulk.longshore), 2),
+        number(bulk(|bulk| bulk.ssh), 2)
+    ));
+    text.push_str(&format!(
+        "zstd -3 --patch-from of the 1 % change's two tars: {} MB\n",
+        number(figures.floor().map(|bytes| bytes / 1e6), 3)
     ));
     text
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Error;
 use super::baseline::{self, Baseline, Push};
-use super::figures::{Figures, Gap, Sample, Task, Tool, median};
+use super::figures::{ColdSsh, Figures, Gap, Sample, Task, Tool, median};
 use super::measure::{self, Cables, Cost};
 use super::payload::{FIRST, FOURTH, Release, SECOND, THIRD};
 use super::product::{self, OnHost, Releases};
@@ -131,12 +131,11 @@ impl<'a> Round<'a> {
         figures
             .gaps
             .push(self.under_load(run, None, Tool::Tar, restart)?);
-        if let [host, ..] = self.hosts {
-            let mut ssh = baseline::cold_ssh(&self.folder, host);
-            figures
-                .cold_ssh
-                .push(measure::run(&mut ssh, &self.cables)?.seconds);
-        }
+        let mut ssh = baseline::cold_ssh(&self.folder, self.hosts);
+        figures.cold_ssh.push(ColdSsh {
+            hosts: self.hosts.len(),
+            seconds: measure::run(&mut ssh, &self.cables)?.seconds,
+        });
         self.tar.reset(self.hosts)?;
         self.rsync.reset(self.hosts)?;
         product::stop(self.hosts, &product::app_name(run))
