@@ -162,8 +162,10 @@ fn room(
             .into_iter()
             .find(|place| place.exists());
         let place = place.unwrap_or(Path::new("/"));
-        // Beside an earlier release only what is new takes room, which the unpacking finds out.
-        let first = agent.ledger.releases(&layout.app)?.is_empty();
+        // Beside an earlier release, or what a try left, only what is new takes room, which the
+        // unpacking finds out.
+        let nothing_left = intake::worth_keeping(layout).is_empty();
+        let first = nothing_left && agent.ledger.releases(&layout.app)?.is_empty();
         let tree = &manifest.tree;
         let lack = intake::room_problem(place, if first { tree.bytes } else { 0 }, tree.entries);
         let what = lack.unwrap_or_else(|error| Some(error.to_string()));

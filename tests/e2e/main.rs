@@ -7,6 +7,7 @@ mod answers;
 mod bare;
 mod bootstrap_faults;
 mod broken_releases;
+mod calls;
 mod deployments;
 mod dist;
 mod drift;
@@ -17,12 +18,14 @@ mod hostile_steps;
 mod hosts;
 mod killed_agent;
 mod large;
+mod line;
 mod load;
 mod logins;
 mod outages;
 mod patience;
 mod people;
 mod power_cut;
+mod pushes;
 mod refusals;
 mod rights;
 mod stage;
@@ -57,6 +60,7 @@ const STORIES: &[&[Story]] = &[
     dist::STORIES,
     first_steps::STORIES,
     large::STORIES,
+    pushes::STORIES,
     bare::STORIES,
     drift::STORIES,
     firewall::STORIES,

@@ -25,6 +25,8 @@ impl Attempt {
     /// Makes the folder of a new one.
     pub(super) fn begin(layout: &AppLayout, operation: u64) -> io::Result<Self> {
         let attempt = Self::in_folder(&layout.staging(), operation);
+        // Numbers begin anew where the ledger was lost.
+        attempt.discard();
         fs_err::create_dir(&attempt.folder)?;
         Ok(attempt)
     }
@@ -105,9 +107,10 @@ pub(crate) fn worth_keeping(layout: &AppLayout) -> Vec<PathBuf> {
 
 fn discard_all(attempts: impl IntoIterator<Item = Attempt>) {
     for Attempt { folder, .. } in attempts {
-        // Most have nothing but a list in them; only whole releases are worth a program of their own.
+        // Most have nothing but a list in them, or are not there at all; only the rest of a release
+        // is worth a program of its own.
         let _list = fs_err::remove_file(folder.join("tree"));
-        if fs_err::remove_dir(&folder).is_err() {
+        if fs_err::remove_dir(&folder).is_err() && folder.exists() {
             trash::delete_or_say(&folder);
         }
     }

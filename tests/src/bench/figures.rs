@@ -126,7 +126,7 @@ pub(super) struct Figures {
     pub(super) cold_ssh: Vec<ColdSsh>,
     pub(super) bulks: Vec<Bulk>,
     /// Bytes that `zstd --patch-from` makes of the 1 % change.
-    pub(super) floors: Vec<u64>,
+    pub(super) floor: Option<u64>,
 }
 
 impl Figures {
@@ -140,11 +140,6 @@ impl Figures {
     pub(super) fn bulk(&self) -> Option<f64> {
         let ratio = |bulk: &Bulk| bulk.ssh / bulk.longshore;
         median(self.bulks.iter().map(ratio).collect())
-    }
-
-    /// Bytes that nobody can do much better than, for one host.
-    pub(super) fn floor(&self) -> Option<f64> {
-        median(self.floors.iter().map(|bytes| *bytes as f64).collect())
     }
 
     /// The median of one figure of the builds.

@@ -54,7 +54,7 @@ pub(super) fn judge(figures: &Figures, groups: &[usize]) -> Vec<Goal> {
             Some(ours / figures.cold_ssh(hosts)?)
         };
         let up = |tool| figures.bytes_up(hosts, Task::Change, tool);
-        let floor = || Some(up(Tool::Longshore)? / (figures.floor()? * hosts as f64));
+        let floor = || Some(up(Tool::Longshore)? / (figures.floor? as f64 * hosts as f64));
         let rsync = || Some(up(Tool::Longshore)? / up(Tool::Rsync)?);
         let change = if hosts == 1 { CHANGE } else { CHANGE_ON_MANY };
         let wanted = [
@@ -171,7 +171,7 @@ mod tests {
         let mut figures = Figures::default();
         add(&mut figures, 1, ours, gap);
         add(&mut figures, 10, ours, gap);
-        figures.floors.push(1000);
+        figures.floor = Some(1000);
         figures.bulks.push(Bulk {
             longshore: ours,
             ssh: 1.0,

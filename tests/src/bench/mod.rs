@@ -148,7 +148,10 @@ fn measure_all(lab: &Lab, options: &Options, binary: &Path) -> Result<(Figures, 
         payload::write(&folder.join(release.version), release)?;
     }
     baseline::prepare(&folder, lab)?;
-    let mut figures = Figures::default();
+    let mut figures = Figures {
+        floor: Some(floor::measure(&folder)?),
+        ..Figures::default()
+    };
     let groups = groups(&lab.hosts, &options.groups);
     let mut rounds = Vec::new();
     for hosts in groups {
@@ -158,9 +161,6 @@ fn measure_all(lab: &Lab, options: &Options, binary: &Path) -> Result<(Figures, 
         figures
             .builds
             .push(building::measure(&releases, &folder, run)?);
-        figures
-            .floors
-            .push(floor::measure(&releases, &folder, run)?);
         if let Some(host) = lab.hosts.first() {
             figures.bulks.push(bulk::measure(lab, &folder, host)?);
         }

@@ -52,7 +52,7 @@ pub(super) fn table(figures: &Figures, groups: &[usize]) -> String {
     ));
     text.push_str(&format!(
         "zstd -3 --patch-from of the 1 % change's two tars: {} MB\n",
-        number(figures.floor().map(|bytes| bytes / 1e6), 3)
+        number(figures.floor.map(|bytes| bytes as f64 / 1e6), 3)
     ));
     text
 }

@@ -1,0 +1,185 @@
+//! A line to a host that can be cut, held and harmed at any byte.
+
+use std::error::Error;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use longshore_lab::host::Host;
+
+use crate::stage::Lease;
+
+/// What happens to the first connection on which so many bytes have gone to the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It ends.
+    CutAfter(u64),
+    /// Nothing more passes until [`Line::let_go`] or [`Line::cut`].
+    HoldAfter(u64),
+    /// One bit of the next byte is another one.
+    HarmAfter(u64),
+}
+
+/// A port of this machine behind which a host's SSH is.
+#[derive(Debug)]
+pub(crate) struct Line {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+}
+
+#[derive(Debug)]
+struct Shared {
+    host: SocketAddr,
+    fault: Mutex<Option<Fault>>,
+    changed: Condvar,
+    held: AtomicBool,
+    sent: AtomicU64,
+    over: AtomicBool,
+}
+
+impl Line {
+    pub(crate) fn to(host: &Host) -> Result<Self, Box<dyn Error>> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            host: SocketAddr::from((host.address, 22)),
+            fault: Mutex::new(None),
+            changed: Condvar::new(),
+            held: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        });
+        let serving = Arc::clone(&shared);
+        thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if serving.over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let serving = Arc::clone(&serving);
+                thread::spawn(move || serving.carry(stream));
+            }
+        });
+        Ok(Self { shared, address })
+    }
+
+    /// The inventory of the lease, with the host at the end of this line.
+    pub(crate) fn inventory(&self, lease: &Lease) -> Result<std::path::PathBuf, Box<dyn Error>> {
+        let text = fs_err::read_to_string(lease.inventory())?;
+        let direct = format!("address = \"{}\"", self.shared.host.ip());
+        assert!(text.contains(&direct));
+        let text = text.replace(&direct, &format!("address = \"{}\"", self.address));
+        let file = format!("inventory-{}.toml", self.address.port());
+        let file = lease.folder().join(file);
+        fs_err::write(&file, text)?;
+        Ok(file)
+    }
+
+    /// What is to happen next; connections that are open count from their first byte.
+    pub(crate) fn fault(&self, fault: Fault) {
+        *self.shared.fault() = Some(fault);
+    }
+
+    /// Whether a connection is held at the moment.
+    pub(crate) fn holds(&self) -> bool {
+        self.shared.held.load(Ordering::SeqCst)
+    }
+
+    /// A connection that is held goes on.
+    pub(crate) fn let_go(&self) {
+        *self.shared.fault() = None;
+        self.shared.changed.notify_all();
+    }
+
+    /// A connection that is held ends, and what it held never arrives.
+    pub(crate) fn cut(&self) {
+        self.fault(Fault::CutAfter(0));
+        self.shared.changed.notify_all();
+    }
+
+    /// Bytes to the host since the last look.
+    pub(crate) fn sent(&self) -> u64 {
+        self.shared.sent.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        self.let_go();
+        // So that the thread that accepts looks up.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+impl Shared {
+    fn fault(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn carry(&self, mut near: TcpStream) {
+        let Ok(mut far) = TcpStream::connect(self.host) else {
+            return;
+        };
+        let (Ok(mut back), Ok(mut home)) = (far.try_clone(), near.try_clone()) else {
+            return;
+        };
+        let _quick = (near.set_nodelay(true), far.set_nodelay(true));
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                drop(std::io::copy(&mut back, &mut home));
+                drop(home.shutdown(Shutdown::Both));
+            });
+            self.carry_there(&mut near, &mut far);
+            drop((near.shutdown(Shutdown::Both), far.shutdown(Shutdown::Both)));
+        });
+    }
+
+    fn carry_there(&self, near: &mut TcpStream, far: &mut TcpStream) {
+        let mut passed = 0;
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(read @ 1..) = near.read(&mut buffer) {
+            let mut bytes = &mut buffer[..read];
+            loop {
+                let fault = *self.fault();
+                let until = match fault {
+                    Some(Fault::CutAfter(at) | Fault::HoldAfter(at) | Fault::HarmAfter(at)) => at,
+                    None => u64::MAX,
+                };
+                let room = usize::try_from(until.saturating_sub(passed)).unwrap_or(usize::MAX);
+                let (now, later) = bytes.split_at_mut(room.min(bytes.len()));
+                if far.write_all(now).is_err() {
+                    return;
+                }
+                passed += now.len() as u64;
+                self.sent.fetch_add(now.len() as u64, Ordering::SeqCst);
+                let Some(first) = later.first_mut() else {
+                    break;
+                };
+                match fault {
+                    Some(Fault::CutAfter(_)) => {
+                        *self.fault() = None;
+                        return;
+                    }
+                    Some(Fault::HarmAfter(_)) => {
+                        *self.fault() = None;
+                        *first ^= 1;
+                    }
+                    Some(Fault::HoldAfter(_)) => self.hold(),
+                    None => {}
+                }
+                bytes = later;
+            }
+        }
+    }
+
+    fn hold(&self) {
+        self.held.store(true, Ordering::SeqCst);
+        let fault = self.fault();
+        let holds = |fault: &mut Option<Fault>| matches!(fault, Some(Fault::HoldAfter(_)));
+        let gone = self.changed.wait_while(fault, holds);
+        drop(gone.unwrap_or_else(PoisonError::into_inner));
+        self.held.store(false, Ordering::SeqCst);
+    }
+}
