@@ -15,11 +15,11 @@ use crate::stage::Lease;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It ends.
-    CutAfter(u64),
+    Cut(u64),
     /// Nothing more passes until [`Line::let_go`] or [`Line::cut`].
-    HoldAfter(u64),
+    Hold(u64),
     /// One bit of the next byte is another one.
-    HarmAfter(u64),
+    Harm(u64),
 }
 
 /// A port of this machine behind which a host's SSH is.
@@ -94,7 +94,7 @@ impl Line {
 
     /// A connection that is held ends, and what it held never arrives.
     pub(crate) fn cut(&self) {
-        self.fault(Fault::CutAfter(0));
+        self.fault(Fault::Cut(0));
         self.shared.changed.notify_all();
     }
 
@@ -144,7 +144,7 @@ impl Shared {
             loop {
                 let fault = *self.fault();
                 let until = match fault {
-                    Some(Fault::CutAfter(at) | Fault::HoldAfter(at) | Fault::HarmAfter(at)) => at,
+                    Some(Fault::Cut(at) | Fault::Hold(at) | Fault::Harm(at)) => at,
                     None => u64::MAX,
                 };
                 let room = usize::try_from(until.saturating_sub(passed)).unwrap_or(usize::MAX);
@@ -158,15 +158,15 @@ impl Shared {
                     break;
                 };
                 match fault {
-                    Some(Fault::CutAfter(_)) => {
+                    Some(Fault::Cut(_)) => {
                         *self.fault() = None;
                         return;
                     }
-                    Some(Fault::HarmAfter(_)) => {
+                    Some(Fault::Harm(_)) => {
                         *self.fault() = None;
                         *first ^= 1;
                     }
-                    Some(Fault::HoldAfter(_)) => self.hold(),
+                    Some(Fault::Hold(_)) => self.hold(),
                     None => {}
                 }
                 bytes = later;
@@ -177,7 +177,7 @@ impl Shared {
     fn hold(&self) {
         self.held.store(true, Ordering::SeqCst);
         let fault = self.fault();
-        let holds = |fault: &mut Option<Fault>| matches!(fault, Some(Fault::HoldAfter(_)));
+        let holds = |fault: &mut Option<Fault>| matches!(fault, Some(Fault::Hold(_)));
         let gone = self.changed.wait_while(fault, holds);
         drop(gone.unwrap_or_else(PoisonError::into_inner));
         self.held.store(false, Ordering::SeqCst);

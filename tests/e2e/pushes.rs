@@ -127,7 +127,7 @@ fn cut_at_any_byte() -> Told {
         let release = noisy(&lease, &repository, &version, round as u64)?;
         // The last of it is the farewell.
         let at = (all * percent / 100).min(all - 400);
-        line.fault(Fault::CutAfter(at));
+        line.fault(Fault::Cut(at));
         let answer = stage(&controller, &release)?;
         ended(&answer, 0);
         assert!(
@@ -155,7 +155,7 @@ fn goes_on_elsewhere() -> Told {
         .with_inventory(&line.inventory(&lease)?);
     let first = noisy(&lease, &repository, "1.0.0", 0)?;
     let held = |release: &str| -> Result<std::process::Child, Box<dyn Error>> {
-        line.fault(Fault::HoldAfter(2 << 20));
+        line.fault(Fault::Hold(2 << 20));
         let mut command = by_line.command(&["stage", ENVIRONMENT, "--release", release, "--json"]);
         let child = command
             .stdin(Stdio::null())
@@ -215,7 +215,7 @@ fn two_at_once() -> Told {
     let first = controller.clone().with_inventory(&one.inventory(&lease)?);
     let release = noisy(&lease, &repository, "1.0.0", 0)?;
     let words = ["stage", ENVIRONMENT, "--release", &release, "--json"];
-    one.fault(Fault::HoldAfter(1 << 20));
+    one.fault(Fault::Hold(1 << 20));
     let begin = |controller: Controller| {
         let mut command = controller.command(&words);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
@@ -254,7 +254,7 @@ fn damaged() -> Told {
 
     // A bit on the way: the connection does not survive it, and the push does.
     let second = noisy(&lease, &repository, "1.1.0", 1)?;
-    line.fault(Fault::HarmAfter(2 << 20));
+    line.fault(Fault::Harm(2 << 20));
     let answer = stage(&controller, &second)?;
     ended(&answer, 0);
     assert!(
@@ -286,7 +286,7 @@ fn damaged() -> Told {
 
     // What a push left that broke off.
     let fourth = noisy(&lease, &repository, "1.3.0", 3)?;
-    line.fault(Fault::HoldAfter(2 << 20));
+    line.fault(Fault::Hold(2 << 20));
     let mut command = controller.command(&["stage", ENVIRONMENT, "--release", &fourth]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     until("the push is held", 30, || Ok(line.holds()))?;
