@@ -88,14 +88,18 @@ impl Locks {
             .wait_timeout_while(self.lock(), patience, others_moment);
         let (mut all, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(app) {
-            Some(held) if held.by == by => held.wanted = true,
-            Some(held) if held.operations == 0 && matches!(holder, Holder::Root(_)) => {
+            Some(held) if held.by == by => (held.wanted, held.release) = (true, release),
+            Some(held)
+                if held.operations == 0
+                    && matches!(holder, Holder::Root(_))
+                    && !held.brings(release) =>
+            {
                 *held = Held::new(by, holder, release);
             }
             Some(held) => {
                 return Err(Busy {
                     holder: held.describe(),
-                    same_release: release.is_some() && held.release == release,
+                    same_release: held.brings(release),
                 });
             }
             None => {
@@ -156,6 +160,10 @@ impl Held {
             wanted: true,
             operations: 0,
         }
+    }
+
+    fn brings(&self, release: Option<Sha256Digest>) -> bool {
+        release.is_some() && self.release == release
     }
 
     fn describe(&self) -> String {

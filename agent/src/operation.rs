@@ -28,6 +28,7 @@ const MOST_ENDED: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Operation {
     id: u64,
+    who: String,
     ledger: Arc<Ledger>,
     log: EventLog,
     cancelled: AtomicBool,
@@ -97,6 +98,10 @@ impl Trouble {
             Self::Refused(_) => false,
             Self::Failed(failed) => failed.resumable || failed.cancelled,
         }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Failed(failed) if failed.cancelled)
     }
 
     /// The same trouble, with the last lines of a log.
@@ -218,9 +223,12 @@ impl Operation {
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
-    /// Its controller came back on another connection: what it still waits for on the one before
+    /// Whoever began it came back on another connection: what it still waits for on the one before
     /// will never come.
-    pub(crate) fn hang_up(&self) {
+    pub(crate) fn hang_up(&self, who: &str) {
+        if who != self.who {
+            return;
+        }
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stream) = &*source {
             // One that has ended needs no ending.
@@ -238,13 +246,21 @@ impl Operation {
 
     /// Does the work, and ends with what came of it; also where the agent itself is at fault.
     pub(crate) fn run(&self, share: Share, work: impl FnOnce() -> Result<Reply, Trouble>) {
-        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let result = self.guarded(work);
+        self.end(share, result);
+    }
+
+    /// Does work that is to end with a result also where the agent itself is at fault.
+    pub(crate) fn guarded<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             Err(Trouble::failed(
                 "the agent met a fault of its own; its journal tells more",
                 "see `longshore status` for what serves, restart longshore-agent, and report this",
             ))
-        });
-        self.end(share, result);
+        })
     }
 
     /// Writes down how it ended, gives up the lock, and tells, in this order: whoever is told may
@@ -303,6 +319,7 @@ impl Operations {
     ) -> Result<Arc<Operation>, LedgerError> {
         let operation = Arc::new(Operation {
             id: ledger.begin(new)?,
+            who: new.who.clone(),
             ledger: Arc::clone(ledger),
             log: EventLog::default(),
             cancelled: AtomicBool::new(false),

@@ -223,6 +223,10 @@ impl Read for Data<'_> {
                 .next_frame(LONGEST_STALL)
                 .map_err(std::io::Error::other)?
             {
+                // An answer made of nothing would go on for ever.
+                Some(Frame::Data(bytes)) if bytes.is_empty() => {
+                    return Err(std::io::Error::other(PeerError::OutOfPlace));
+                }
                 Some(Frame::Data(bytes)) => (self.frame, self.at) = (bytes, 0),
                 Some(message) => match message.parse().map_err(std::io::Error::other)? {
                     ToAgent::End => self.peer.answering = false,

@@ -182,14 +182,19 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
     }
 
     /// Answers an [`Ask`] with data. Stops early when the agent has made up its mind meanwhile. Tells
-    /// after each chunk how many bytes it had, and how much of what was asked for is told by now.
+    /// after each chunk how many bytes it had, and how much of what was asked for is told by now; asks
+    /// before each whether to stop, which is told the agent as [`AgentClient::cancel`] does.
     pub async fn answer(
         &mut self,
         mut chunks: Chunks,
         mut sent: impl FnMut(u64, u64),
+        stop: impl Fn() -> bool,
     ) -> Result<(), ClientError> {
         while let Some(chunk) = chunks.recv().await {
             let chunk = chunk.map_err(ClientError::Source)?;
+            if stop() {
+                return self.cancel().await;
+            }
             let bytes = chunk.bytes.len() as u64;
             self.write(Frame::Data(chunk.bytes)).await?;
             sent(bytes, chunk.covered);
@@ -445,7 +450,7 @@ mod tests {
             drop(theirs.read_to_end(&mut all).await);
             all.len()
         });
-        client.answer(chunks, |_, _| {}).await.unwrap();
+        client.answer(chunks, |_, _| {}, || false).await.unwrap();
         assert!(matches!(
             client.next().await.unwrap(),
             Heard::Reply(Reply::Unlocked)

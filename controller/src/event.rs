@@ -100,7 +100,7 @@ impl Sending {
     /// What is on the host by now and did not have to be sent.
     pub fn saved(&self) -> u64 {
         let there = self.release.saturating_sub(self.lacking);
-        (there + self.covered).saturating_sub(self.sent)
+        there.saturating_add(self.covered).saturating_sub(self.sent)
     }
 }
 

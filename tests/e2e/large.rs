@@ -82,8 +82,8 @@ fn changed_in_two_places() -> Told {
     };
     made("one")?;
     let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
-    deployed_with_peak(&lease, &first)?;
     let before = agents_peak(host)?;
+    deployed_with_peak(&lease, &first)?;
     made("an other one")?;
     let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
     let words = ["deploy", ENVIRONMENT, "--release", &second];

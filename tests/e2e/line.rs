@@ -1,11 +1,13 @@
 //! A line to a host that can be cut, held and harmed at any byte.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use longshore_lab::host::Host;
 
@@ -32,7 +34,8 @@ pub(crate) struct Line {
 #[derive(Debug)]
 struct Shared {
     host: SocketAddr,
-    fault: Mutex<Option<Fault>>,
+    /// The first of them is the next to happen.
+    faults: Mutex<VecDeque<Fault>>,
     changed: Condvar,
     held: AtomicBool,
     sent: AtomicU64,
@@ -45,7 +48,7 @@ impl Line {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             host: SocketAddr::from((host.address, 22)),
-            fault: Mutex::new(None),
+            faults: Mutex::default(),
             changed: Condvar::new(),
             held: AtomicBool::new(false),
             sent: AtomicU64::new(0),
@@ -76,9 +79,17 @@ impl Line {
         Ok(file)
     }
 
-    /// What is to happen next; connections that are open count from their first byte.
-    pub(crate) fn fault(&self, fault: Fault) {
-        *self.shared.fault() = Some(fault);
+    /// What is to happen next, and then; each connection counts from its first byte.
+    pub(crate) fn faults(&self, faults: &[Fault]) {
+        *self.shared.faults() = faults.iter().copied().collect();
+    }
+
+    /// What has not happened yet is not going to.
+    pub(crate) fn heal(&self) -> bool {
+        let mut faults = self.shared.faults();
+        let healed = !faults.is_empty();
+        faults.clear();
+        healed
     }
 
     /// Whether a connection is held at the moment.
@@ -88,13 +99,13 @@ impl Line {
 
     /// A connection that is held goes on.
     pub(crate) fn let_go(&self) {
-        *self.shared.fault() = None;
+        self.heal();
         self.shared.changed.notify_all();
     }
 
     /// A connection that is held ends, and what it held never arrives.
     pub(crate) fn cut(&self) {
-        self.fault(Fault::Cut(0));
+        self.faults(&[Fault::Cut(0)]);
         self.shared.changed.notify_all();
     }
 
@@ -114,8 +125,8 @@ impl Drop for Line {
 }
 
 impl Shared {
-    fn fault(&self) -> MutexGuard<'_, Option<Fault>> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    fn faults(&self) -> MutexGuard<'_, VecDeque<Fault>> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn carry(&self, mut near: TcpStream) {
@@ -136,13 +147,15 @@ impl Shared {
         });
     }
 
+    /// At 16 MB/s, so that the host has what was carried: what is in flight is lost with a line.
     fn carry_there(&self, near: &mut TcpStream, far: &mut TcpStream) {
         let mut passed = 0;
         let mut buffer = [0; 16 * 1024];
         while let Ok(read @ 1..) = near.read(&mut buffer) {
+            thread::sleep(Duration::from_millis(1));
             let mut bytes = &mut buffer[..read];
             loop {
-                let fault = *self.fault();
+                let fault = self.faults().front().copied();
                 let until = match fault {
                     Some(Fault::Cut(at) | Fault::Hold(at) | Fault::Harm(at)) => at,
                     None => u64::MAX,
@@ -159,11 +172,11 @@ impl Shared {
                 };
                 match fault {
                     Some(Fault::Cut(_)) => {
-                        *self.fault() = None;
+                        self.faults().pop_front();
                         return;
                     }
                     Some(Fault::Harm(_)) => {
-                        *self.fault() = None;
+                        self.faults().pop_front();
                         *first ^= 1;
                     }
                     Some(Fault::Hold(_)) => self.hold(),
@@ -176,9 +189,8 @@ impl Shared {
 
     fn hold(&self) {
         self.held.store(true, Ordering::SeqCst);
-        let fault = self.fault();
-        let holds = |fault: &mut Option<Fault>| matches!(fault, Some(Fault::Hold(_)));
-        let gone = self.changed.wait_while(fault, holds);
+        let holds = |all: &mut VecDeque<Fault>| matches!(all.front(), Some(Fault::Hold(_)));
+        let gone = self.changed.wait_while(self.faults(), holds);
         drop(gone.unwrap_or_else(PoisonError::into_inner));
         self.held.store(false, Ordering::SeqCst);
     }

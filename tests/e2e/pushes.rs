@@ -127,8 +127,12 @@ fn cut_at_any_byte() -> Told {
         let release = noisy(&lease, &repository, &version, round as u64)?;
         // The last of it is the farewell.
         let at = (all * percent / 100).min(all - 400);
-        line.fault(Fault::Cut(at));
+        // Some break again: while they log in, before the host has begun, in the midst of the rest.
+        let again = [3_000, 6_000, 9_000, 300_000][round / 5 % 4];
+        let faults = [Fault::Cut(at), Fault::Cut(again)];
+        line.faults(if percent == 50 { &faults } else { &faults[..1] });
         let answer = stage(&controller, &release)?;
+        assert!(!line.heal(), "{percent} %: not all faults came");
         ended(&answer, 0);
         assert!(
             answer.stdout.contains("\"event\":\"reconnecting\""),
@@ -155,7 +159,7 @@ fn goes_on_elsewhere() -> Told {
         .with_inventory(&line.inventory(&lease)?);
     let first = noisy(&lease, &repository, "1.0.0", 0)?;
     let held = |release: &str| -> Result<std::process::Child, Box<dyn Error>> {
-        line.fault(Fault::Hold(2 << 20));
+        line.faults(&[Fault::Hold(2 << 20)]);
         let mut command = by_line.command(&["stage", ENVIRONMENT, "--release", release, "--json"]);
         let child = command
             .stdin(Stdio::null())
@@ -215,7 +219,7 @@ fn two_at_once() -> Told {
     let first = controller.clone().with_inventory(&one.inventory(&lease)?);
     let release = noisy(&lease, &repository, "1.0.0", 0)?;
     let words = ["stage", ENVIRONMENT, "--release", &release, "--json"];
-    one.fault(Fault::Hold(1 << 20));
+    one.faults(&[Fault::Hold(1 << 20)]);
     let begin = |controller: Controller| {
         let mut command = controller.command(&words);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
@@ -254,7 +258,7 @@ fn damaged() -> Told {
 
     // A bit on the way: the connection does not survive it, and the push does.
     let second = noisy(&lease, &repository, "1.1.0", 1)?;
-    line.fault(Fault::Harm(2 << 20));
+    line.faults(&[Fault::Harm(2 << 20)]);
     let answer = stage(&controller, &second)?;
     ended(&answer, 0);
     assert!(
@@ -286,7 +290,7 @@ fn damaged() -> Told {
 
     // What a push left that broke off.
     let fourth = noisy(&lease, &repository, "1.3.0", 3)?;
-    line.fault(Fault::Hold(2 << 20));
+    line.faults(&[Fault::Hold(2 << 20)]);
     let mut command = controller.command(&["stage", ENVIRONMENT, "--release", &fourth]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
     until("the push is held", 30, || Ok(line.holds()))?;

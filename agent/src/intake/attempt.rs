@@ -2,9 +2,14 @@
 //! they had come, for the next one to go on from.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use longshore_shared::tree::Tree;
+
+use super::base::Base;
+use super::rebuild::{link_what_is_here, room_problem};
 use crate::layout::AppLayout;
 use crate::trash;
 
@@ -73,7 +78,34 @@ impl Attempt {
 
     /// It broke off: what came is kept for the next one, and what only older ones have is not.
     pub(super) fn leave(&self, layout: &AppLayout) {
-        discard_all(Self::all(layout).into_iter().skip(MOST_LEFT));
+        // Nothing is worth a full disk.
+        if !matches!(room_problem(&layout.staging(), 0, 0), Ok(None)) {
+            return discard_all(Self::all(layout));
+        }
+        let all = Self::all(layout).into_iter().enumerate();
+        let old = all.filter(|(newer, one)| *newer >= MOST_LEFT || !one.is_fresh());
+        discard_all(old.map(|(_, one)| one));
+    }
+
+    fn is_fresh(&self) -> bool {
+        let written = fs_err::metadata(self.tree()).and_then(|about| about.modified());
+        written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < LONGEST_LEFT))
+    }
+
+    /// Steps of the release failed in it: what was signed is kept for the next one, in a folder that
+    /// is root's, and what they made is not.
+    pub(super) fn salvage(&self, layout: &AppLayout, tree: &Tree) {
+        let spoiled = self.folder.join("spoiled");
+        let salvaged = || -> io::Result<()> {
+            fs_err::rename(self.release(), &spoiled)?;
+            let base = Base::open(&spoiled, &self.tree(), false);
+            link_what_is_here(base.as_slice(), tree, &self.release())?;
+            trash::delete(&spoiled)
+        };
+        match salvaged() {
+            Ok(()) => self.leave(layout),
+            Err(_) => self.discard(),
+        }
     }
 
     /// It came to its end: nothing in `staging/` is of use any more.
@@ -95,13 +127,11 @@ impl Attempt {
 
 /// What in `staging/` is still of use after the agent was stopped at any moment.
 pub(crate) fn worth_keeping(layout: &AppLayout) -> Vec<PathBuf> {
-    let is_fresh = |attempt: &Attempt| {
-        let written = fs_err::metadata(attempt.tree()).and_then(|about| about.modified());
-        written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < LONGEST_LEFT))
-    };
     let mut kept = Attempt::all(layout);
     kept.truncate(MOST_LEFT);
-    kept.retain(is_fresh);
+    // Where steps of the release were at work, the folder is the app's.
+    let is_ours = |release: &Path| fs_err::symlink_metadata(release).is_ok_and(|a| a.uid() == 0);
+    kept.retain(|attempt| attempt.is_fresh() && is_ours(&attempt.release()));
     kept.into_iter().map(|attempt| attempt.folder).collect()
 }
 

@@ -1,11 +1,11 @@
 //! What a host has already: the releases that it keeps, and what came of stagings that broke off.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::num::NonZero;
-use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::sync::OnceLock;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use longshore_shared::digest::{Digesting, Sha256Digest};
 use longshore_shared::tree::{Entry, Kind, Tree};
@@ -28,18 +28,19 @@ const MOST_THREADS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Base {
     folder: OwnedFd,
-    list: String,
-    tree: OnceLock<Option<Tree>>,
+    list: PathBuf,
     /// A release, which is whole; not one that broke off.
     whole: bool,
 }
 
 impl Base {
-    /// What broke off, then the release that serves, then the newest ones.
+    /// What broke off last, then the release that serves, then the newest ones, then what broke off
+    /// before.
     pub(super) fn find(layout: &AppLayout, earlier: &[Attempt], newest: &[String]) -> Vec<Self> {
-        let parts = earlier
+        let mut parts = earlier
             .iter()
             .filter_map(|attempt| Self::open(&attempt.release(), &attempt.tree(), false));
+        let last = parts.next();
         let live = [
             layout.current(),
             layout.slot(Slot::Blue),
@@ -60,56 +61,127 @@ impl Base {
             let release = layout.releases().join(name);
             Self::open(&release, &ReleaseFiles::of(&release).tree(), true)
         });
-        parts.chain(releases.take(MOST_RELEASES)).collect()
+        let releases = releases.take(MOST_RELEASES);
+        last.into_iter().chain(releases).chain(parts).collect()
     }
 
     pub(super) fn open(folder: &Path, list: &Path, whole: bool) -> Option<Self> {
-        let list = std::fs::read_to_string(list).ok()?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
         Some(Self {
             folder,
-            list,
-            tree: OnceLock::new(),
+            list: list.to_owned(),
             whole,
         })
     }
 
-    /// The text of its tree.
-    pub(super) fn list(&self) -> &str {
-        &self.list
+    /// The text of its tree, read anew each time: those of large releases would fill the memory.
+    pub(super) fn list(&self) -> Option<String> {
+        fs_err::read_to_string(&self.list).ok()
     }
 
     /// What should be in it, if its list is not damaged.
-    pub(super) fn tree(&self) -> Option<&Tree> {
-        let read = || Tree::parse(&self.list).ok();
-        self.tree.get_or_init(read).as_ref()
+    pub(super) fn tree(&self) -> Option<Tree> {
+        Tree::parse(&self.list()?).ok()
     }
 
     pub(super) fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// Opens a file of root's in it. Steps of a release may have made links in it, which are not
-    /// followed, and files of the app's own, which it could still change.
-    pub(super) fn file(&self, path: &str) -> io::Result<(OwnedFd, u64)> {
+    /// Opens a file that only root ever could write. Steps of a release may have made links in it,
+    /// which are not followed, and files that the app may still hold open: these have its group.
+    pub(super) fn file(&self, path: &str) -> io::Result<Found> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let file = rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), inside)?;
         let about = rustix::fs::fstat(&file)?;
         let is_file = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile;
-        let ours = about.st_uid == rustix::process::geteuid().as_raw();
+        let ours = about.st_uid == rustix::process::geteuid().as_raw()
+            && about.st_gid == rustix::process::getegid().as_raw();
         match u64::try_from(about.st_size) {
-            Ok(size) if is_file && ours => Ok((file, size)),
+            Ok(size) if is_file && ours => Ok(Found {
+                file,
+                size,
+                mode: about.st_mode & 0o7777,
+            }),
             _ => Err(io::ErrorKind::PermissionDenied.into()),
         }
+    }
+}
+
+/// An open file of a base.
+#[derive(Debug)]
+pub(super) struct Found {
+    file: OwnedFd,
+    size: u64,
+    mode: u32,
+}
+
+impl Found {
+    /// In bytes, when it was opened.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What it held when it was opened, and nothing that was added since.
+    pub(super) fn read(self) -> io::Take<File> {
+        File::from(self.file).take(self.size)
+    }
+
+    pub(super) fn into_file(self) -> File {
+        self.file.into()
+    }
+
+    /// Whether it is what `entry` says. Thousands are looked at, so each costs as few calls as can
+    /// be: the end of a file is known by its size.
+    fn is_intact(&self, entry: &Entry, buffer: &mut [u8]) -> io::Result<bool> {
+        if self.size != entry.size || Some(self.mode) != mode(entry.kind) {
+            return Ok(false);
+        }
+        let mut content = Digesting::new(io::sink());
+        let mut left = entry.size;
+        while left > 0 {
+            let read = rustix::io::read(&self.file, &mut *buffer)? as u64;
+            if read == 0 || read > left {
+                return Ok(false);
+            }
+            let chunk = usize::try_from(read)
+                .ok()
+                .and_then(|read| buffer.get(..read));
+            io::Write::write_all(&mut content, chunk.unwrap_or_default())?;
+            left -= read;
+        }
+        let (_, digest, _) = content.finish();
+        Ok(digest == entry.digest)
+    }
+
+    /// Gives this very file, whatever has its name by now, another name.
+    fn link(&self, folder: &OwnedFd, path: &str) -> rustix::io::Result<()> {
+        match rustix::fs::linkat(&self.file, "", folder, path, AtFlags::EMPTY_PATH) {
+            // Kernels before 6.10 let only root do so.
+            Err(Errno::NOENT) => {
+                let opened = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                rustix::fs::linkat(CWD, opened, folder, path, AtFlags::SYMLINK_FOLLOW)
+            }
+            linked => linked,
+        }
+    }
+}
+
+/// The mode that files of a release have on disk.
+pub(super) fn mode(kind: Kind) -> Option<u32> {
+    match kind {
+        Kind::File => Some(0o644),
+        Kind::Executable => Some(0o755),
+        Kind::Symlink | Kind::EmptyFolder => None,
     }
 }
 
 /// Where wanted contents may be found.
 #[derive(Debug)]
 pub(super) struct Links<'a> {
-    held: HashMap<(Sha256Digest, bool), (&'a Base, &'a str)>,
+    held: HashMap<(Sha256Digest, bool), (&'a Base, String)>,
 }
 
 impl<'a> Links<'a> {
@@ -121,14 +193,14 @@ impl<'a> Links<'a> {
             if held.len() == wanted.len() {
                 break;
             }
-            let entries = base.tree().map_or(&[][..], Tree::entries);
-            for entry in entries {
+            let Some(tree) = base.tree() else { continue };
+            for entry in tree.entries() {
                 let Some(key) = key(entry).filter(|key| wanted.contains(key)) else {
                     continue;
                 };
                 // Of what broke off, not all that is listed is there.
                 if !held.contains_key(&key) && (base.whole || base.file(&entry.path).is_ok()) {
-                    held.insert(key, (base, entry.path.as_str()));
+                    held.insert(key, (base, entry.path.clone()));
                 }
             }
         }
@@ -141,18 +213,17 @@ impl<'a> Links<'a> {
         // Each file is read and digested, which one processor does not do as fast as a disk gives it.
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let share = entries.len().div_ceil(threads.min(MOST_THREADS)).max(1);
-        let shares = entries.chunks(share).enumerate();
+        let (first, others) = entries.split_at(share.min(entries.len()));
         std::thread::scope(|scope| {
-            let running: Vec<_> = shares
-                .map(|(number, share_of)| {
-                    let begin = number * share;
-                    scope.spawn(move || self.link_share(share_of, begin, folder))
-                })
-                .collect();
-            let mut lacking = Vec::new();
+            let mut running = Vec::new();
+            for (number, others) in (1..).zip(others.chunks(share)) {
+                let work = move || self.link_share(others, number * share, folder);
+                running.push(std::thread::Builder::new().spawn_scoped(scope, work)?);
+            }
+            let mut lacking = self.link_share(first, 0, folder)?;
             for one in running {
-                let shares = one.join();
-                lacking.extend(shares.unwrap_or_else(|_| Err(io::Error::other("a thread died")))?);
+                let others = one.join();
+                lacking.extend(others.unwrap_or_else(|_| Err(io::Error::other("a thread died")))?);
             }
             Ok(lacking)
         })
@@ -179,11 +250,14 @@ impl<'a> Links<'a> {
             return Ok(false);
         };
         // What cannot be read is sent again, like what has changed.
-        if !is_intact(base, path, entry, buffer).unwrap_or(false) {
+        let Some(found) = base
+            .file(path)
+            .ok()
+            .filter(|found| found.is_intact(entry, buffer).unwrap_or(false))
+        else {
             return Ok(false);
-        }
-        let flags = AtFlags::empty();
-        match rustix::fs::linkat(&base.folder, *path, folder, entry.path.as_str(), flags) {
+        };
+        match found.link(folder, &entry.path) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Err(Errno::EXIST.into()),
             // Too many links, another file system, a file just pruned: the content is sent again.
@@ -201,30 +275,6 @@ fn key(entry: &Entry) -> Option<(Sha256Digest, bool)> {
     }
 }
 
-/// Thousands of files are looked at, so each costs as few calls as can be: its size comes from the
-/// open file itself, and the end of the file is known by it.
-fn is_intact(base: &Base, path: &str, entry: &Entry, buffer: &mut [u8]) -> io::Result<bool> {
-    let (file, size) = base.file(path)?;
-    if size != entry.size {
-        return Ok(false);
-    }
-    let mut content = Digesting::new(io::sink());
-    let mut left = entry.size;
-    while left > 0 {
-        let read = rustix::io::read(&file, &mut *buffer)? as u64;
-        if read == 0 || read > left {
-            return Ok(false);
-        }
-        let chunk = usize::try_from(read)
-            .ok()
-            .and_then(|read| buffer.get(..read));
-        io::Write::write_all(&mut content, chunk.unwrap_or_default())?;
-        left -= read;
-    }
-    let (_, digest, _) = content.finish();
-    Ok(digest == entry.digest)
-}
-
 /// A handle on a folder, to make names in it.
 pub(super) fn handle(folder: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -233,6 +283,9 @@ pub(super) fn handle(folder: &Path) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -247,6 +300,7 @@ mod tests {
         };
         let tree = Tree::from_entries(vec![entry.clone()]).unwrap();
         let place = |name: &str| folder.path().join(name);
+        rustix::process::umask(Mode::from_raw_mode(0o022));
         for name in ["base", "base/in", "target", "target/in", "elsewhere"] {
             fs_err::create_dir(place(name)).unwrap();
         }
@@ -267,6 +321,9 @@ mod tests {
         assert!(!linked(), "nothing is there");
         fs_err::write(&held, &content).unwrap();
         assert!(linked());
+        fs_err::set_permissions(&held, Permissions::from_mode(0o666)).unwrap();
+        assert!(!linked(), "others may write it");
+        fs_err::set_permissions(&held, Permissions::from_mode(0o644)).unwrap();
         for spoil in [0, 100_000, content.len() - 1] {
             let mut spoiled = content.clone();
             spoiled[spoil] ^= 1;

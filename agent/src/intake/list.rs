@@ -7,7 +7,7 @@ use longshore_shared::manifest::{Manifest, ManifestError};
 use longshore_shared::tree::Tree;
 use longshore_shared::wire::latest::Ask;
 
-use super::arrival::Arrival;
+use super::arrival::{Arrival, cut_off};
 use super::base::Base;
 use super::pieces::TextPieces;
 use super::{Dialog, came_wrong, hostile};
@@ -20,20 +20,29 @@ pub(super) fn receive(
     operation: &Operation,
     dialog: &mut Dialog<'_>,
 ) -> Result<(Tree, String), Trouble> {
-    for list in bases.iter().map(Base::list) {
+    for list in bases.iter().filter_map(Base::list) {
         if list.len() as u64 == manifest.tree.size
-            && let Ok(tree) = manifest.read_tree(list)
+            && let Ok(tree) = manifest.read_tree(&list)
         {
-            return Ok((tree, list.to_owned()));
+            return Ok((tree, list));
         }
     }
     let like = bases.first().filter(|_| dialog.recipes);
-    if let Some(held) = like.map(|base| TextPieces::of(base.list()))
-        && let Ok(told) = ask(manifest, Some(held), operation, dialog)?
-    {
-        return Ok(told);
+    let like = like.and_then(Base::list).unwrap_or_default();
+    if !like.is_empty() {
+        let held = TextPieces::of(&like);
+        match ask(manifest, Some(held), operation, dialog) {
+            Ok(Ok(told)) => return Ok(told),
+            Err(error) if cut_off(&error).is_some() => return Err(came_wrong(error)),
+            // Two pieces looked alike: all of it is sent.
+            Ok(Err(_)) | Err(_) => {
+                let drained = io::copy(&mut dialog.peer.rest(), &mut io::sink());
+                drained.map_err(came_wrong)?;
+            }
+        }
     }
-    ask(manifest, None, operation, dialog)?.map_err(|error| hostile(&error))
+    let told = ask(manifest, None, operation, dialog).map_err(came_wrong)?;
+    told.map_err(|error| hostile(&error))
 }
 
 /// The inner error means that what came is not the signed list.
@@ -42,19 +51,15 @@ fn ask(
     held: Option<TextPieces<'_>>,
     operation: &Operation,
     dialog: &mut Dialog<'_>,
-) -> Result<Result<(Tree, String), ManifestError>, Trouble> {
+) -> io::Result<Result<(Tree, String), ManifestError>> {
     let ask = Ask::Tree {
         held: held.as_ref().map(TextPieces::told),
     };
-    let data = dialog
-        .ask(operation, ask)
-        .map_err(|error| came_wrong(io::Error::other(error)))?;
-    let mut arrival = Arrival::new(data, held).map_err(came_wrong)?;
+    let data = dialog.ask(operation, ask).map_err(io::Error::other)?;
+    let mut arrival = Arrival::new(data, held)?;
     let mut text = Vec::new();
-    arrival
-        .next(manifest.tree.size, &mut text)
-        .map_err(came_wrong)?;
-    arrival.finish().map_err(came_wrong)?;
+    arrival.next(manifest.tree.size, &mut text)?;
+    arrival.finish()?;
     // What is no text has no digest that was signed either.
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok(manifest.read_tree(&text).map(|tree| (tree, text)))

@@ -246,8 +246,7 @@ impl Received {
         };
         let folder = attempt.release();
         let finished = intake.prepare_and_keep(agent, operation, &folder, &tree, &text);
-        // What came is good, whatever the release's own steps made of it.
-        finished.inspect_err(|_| attempt.leave(&intake.layout))?;
+        finished.inspect_err(|_| attempt.salvage(&intake.layout, &tree))?;
         attempt.end(&intake.layout);
         Ok(Reply::Staged {
             unchanged: false,

@@ -11,7 +11,7 @@ use longshore_shared::digest::Sha256Digest;
 use longshore_shared::pieces::{Cut, Held, HeldPieces, PieceSize, Print};
 use longshore_shared::tree::{Entry, Kind, Tree};
 
-use super::base::Base;
+use super::base::{Base, Found};
 
 /// So many files are kept at hand while pieces of them are copied, and the small ones among them in
 /// memory: pieces are short, and many.
@@ -144,13 +144,12 @@ enum AtHand {
 
 impl AtHand {
     fn open((base, path): &(&Base, String)) -> io::Result<Self> {
-        let (file, size) = base.file(path)?;
-        let mut file = File::from(file);
-        if size > SMALL {
-            return Ok(Self::Large(file));
+        let found = base.file(path)?;
+        if found.size() > SMALL {
+            return Ok(Self::Large(found.into_file()));
         }
         let mut content = Vec::new();
-        file.read_to_end(&mut content)?;
+        found.read().read_to_end(&mut content)?;
         Ok(Self::Small(content))
     }
 
@@ -180,7 +179,7 @@ impl<'a> FilePieces<'a> {
         }
         let pieces = Pieces::of(bytes, files.len(), |number| {
             let (base, path) = files.get(number).ok_or(io::ErrorKind::NotFound)?;
-            base.file(path).map(|(file, _)| File::from(file))
+            base.file(path).map(Found::read)
         });
         Some(Self {
             files,
@@ -231,7 +230,8 @@ fn alike<'a>(lacking: &[&Entry], tree: &Tree, bases: &'a [Base]) -> (Vec<(&'a Ba
     let most = lacking.iter().map(|entry| entry.size).sum::<u64>() * 2 + SPARE;
     let (mut same_place, mut gone) = (Vec::new(), Vec::new());
     for base in bases {
-        for entry in base.tree().map_or(&[][..], Tree::entries) {
+        let Some(held) = base.tree() else { continue };
+        for entry in held.entries() {
             if !matches!(entry.kind, Kind::File | Kind::Executable) {
                 continue;
             }
@@ -249,7 +249,7 @@ fn alike<'a>(lacking: &[&Entry], tree: &Tree, bases: &'a [Base]) -> (Vec<(&'a Ba
     let mut bytes = 0;
     let mut chosen = Vec::new();
     for (base, path) in same_place.into_iter().chain(gone) {
-        let Ok((_, size)) = base.file(&path) else {
+        let Ok(size) = base.file(&path).map(|found| found.size()) else {
             continue;
         };
         if size > 0 && bytes + size <= most {

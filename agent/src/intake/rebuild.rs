@@ -14,7 +14,7 @@ use longshore_shared::wire::latest::Ask;
 
 use super::arrival::{Arrival, Made, cut_off};
 use super::attempt::Attempt;
-use super::base::{Base, Links, handle};
+use super::base::{Base, Links, handle, mode};
 use super::pieces::FilePieces;
 use super::{Dialog, MEND_DISK, came_wrong, hostile};
 use crate::layout::AppLayout;
@@ -42,8 +42,7 @@ impl<'a> Rebuild<'a> {
     pub(super) fn run(&self, dialog: &mut Dialog<'_>) -> Result<u64, Trouble> {
         let failed = |error: io::Error| Trouble::because(&error, MEND_DISK);
         let folder = self.attempt.release();
-        fs_err::create_dir(&folder).map_err(failed)?;
-        let lacking = self.link_what_is_here(&folder).map_err(failed)?;
+        let lacking = link_what_is_here(self.bases, self.tree, &folder).map_err(failed)?;
         let entries = self.tree.entries();
         let lacking_entries: Vec<&Entry> =
             lacking.iter().filter_map(|at| entries.get(*at)).collect();
@@ -71,24 +70,6 @@ impl<'a> Rebuild<'a> {
             crate::links::make_in_private(&folder.join(path), Path::new(target)).map_err(failed)?;
         }
         Ok(bytes)
-    }
-
-    /// Makes all folders, and all files whose content is here. Gives back the other entries.
-    fn link_what_is_here(&self, folder: &Path) -> io::Result<Vec<usize>> {
-        let mut made: HashSet<&str> = HashSet::new();
-        for entry in self.tree.entries() {
-            for (slash, _) in entry.path.match_indices('/') {
-                let parent = entry.path.get(..slash).unwrap_or_default();
-                if made.insert(parent) {
-                    fs_err::create_dir(folder.join(parent))?;
-                }
-            }
-            if entry.kind == Kind::EmptyFolder {
-                fs_err::create_dir(folder.join(&entry.path))?;
-            }
-        }
-        let links = Links::find(self.bases, self.tree);
-        links.link_all(self.tree.entries(), &handle(folder)?)
     }
 
     fn make_sure_of_room(&self, bytes: u64) -> io::Result<Result<(), Trouble>> {
@@ -197,14 +178,10 @@ impl<'a> Rebuild<'a> {
             return Ok(None);
         }
         let path = self.attempt.release().join(&entry.path);
-        let mode = match entry.kind {
-            Kind::Executable => 0o755,
-            _ => 0o644,
-        };
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(mode)
+            .mode(mode(entry.kind).unwrap_or(0o644))
             .open(&path)
             .map_err(Unusable::Disk)?;
         let mut out = Digesting::new(OnDisk {
@@ -225,6 +202,29 @@ impl<'a> Rebuild<'a> {
         fs_err::remove_file(&path).map_err(Unusable::Disk)?;
         Ok(Some(made))
     }
+}
+
+/// Makes the folder with all folders in it, and all files whose content is here. Gives back the places
+/// of the other entries.
+pub(super) fn link_what_is_here(
+    bases: &[Base],
+    tree: &Tree,
+    folder: &Path,
+) -> io::Result<Vec<usize>> {
+    fs_err::create_dir(folder)?;
+    let mut made: HashSet<&str> = HashSet::new();
+    for entry in tree.entries() {
+        for (slash, _) in entry.path.match_indices('/') {
+            let parent = entry.path.get(..slash).unwrap_or_default();
+            if made.insert(parent) {
+                fs_err::create_dir(folder.join(parent))?;
+            }
+        }
+        if entry.kind == Kind::EmptyFolder {
+            fs_err::create_dir(folder.join(&entry.path))?;
+        }
+    }
+    Links::find(bases, tree).link_all(tree.entries(), &handle(folder)?)
 }
 
 /// Why contents are not there.

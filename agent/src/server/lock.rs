@@ -1,6 +1,6 @@
 //! Who gets an app's lock, who waits for it, and who is refused.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::name::{AppName, EnvironmentName};
@@ -14,6 +14,8 @@ use crate::peer::PeerError;
 
 /// How soon whoever waits is seen to have left.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+/// Whoever brings the same release may be slow; nobody waits for them for ever.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 impl Session<'_> {
     /// Whoever brings the release that somebody else is bringing waits, and finds it here. The outer
@@ -30,6 +32,7 @@ impl Session<'_> {
             Err(trouble) => return Ok(Err(trouble)),
         };
         let mut told = false;
+        let until = Instant::now() + LONGEST_WAIT;
         loop {
             let taken = self
                 .agent
@@ -37,7 +40,7 @@ impl Session<'_> {
                 .take(app, self.claimant, holder.clone(), release);
             match taken {
                 Ok(()) => return Ok(Ok(Reply::Locked)),
-                Err(busy) if busy.same_release && !self.peer.stirs() => {
+                Err(busy) if busy.same_release && !self.peer.stirs() && Instant::now() < until => {
                     if !told {
                         let detail = format!("waiting: {} brings the same release", busy.holder);
                         self.peer.send(&[note("lock", detail)])?;

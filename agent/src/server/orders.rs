@@ -291,7 +291,7 @@ impl<'a> Session<'a> {
             cursor: &mut cursor,
             recipes,
         };
-        let received = intake.receive(&operation, dialog);
+        let received = operation.guarded(|| intake.receive(&operation, dialog));
         operation.set_source(None);
         match received {
             Ok(staged) => {
@@ -299,7 +299,14 @@ impl<'a> Session<'a> {
                 let agent = Arc::clone(self.agent);
                 spawn(move || finish.run(share, || staged.finish(&agent, &finish)));
             }
-            Err(trouble) => operation.end(share, Err(trouble)),
+            Err(trouble) => {
+                let gone = trouble.broke_off() && !trouble.is_cancelled();
+                operation.end(share, Err(trouble));
+                if gone {
+                    // Nobody is there to be told; the lock must not wait for them to leave.
+                    return Err(PeerError::Silent);
+                }
+            }
         }
         self.follow(&operation, cursor).map(|()| None)
     }
@@ -326,7 +333,7 @@ impl<'a> Session<'a> {
         if let Some(operation) = self.agent.operations.get(id) {
             let may = self.allowed(Right::Deploy).is_ok();
             if may {
-                operation.hang_up();
+                operation.hang_up(&self.peer.person().name);
             }
             return self
                 .follow_as(&operation, Cursor::default(), may)

@@ -87,6 +87,10 @@ impl Drop for SpoolWriter {
 
 impl Write for SpoolWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // One end writes, one counts; nobody is left to read.
+        if Arc::strong_count(&self.0) <= 2 {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let at = self.0.state().written;
         let written = self.0.file.write_at(bytes, at)?;
         let mut state = self.0.state();

@@ -125,7 +125,7 @@ impl HumanReport {
                 self.plain_line(&format!("{host}: {sent} sent, {saved} saved"));
             }
             HostEvent::Reconnecting => {
-                let text = "connection lost; the host goes on by itself; calling it again";
+                let text = "connection lost; calling the host again, which keeps what it has";
                 self.show(host, text);
                 self.plain_line(&format!("{host}: {text}"));
             }

@@ -21,6 +21,10 @@ impl Shipping {
     pub(super) fn note(&mut self, host: &HostName, sending: Sending) -> String {
         let entry = self.hosts.entry(host.clone());
         let (now, begun) = entry.or_insert_with(|| (sending, Instant::now()));
+        if sending.covered < now.covered {
+            // The line was lost, and what was covered is not lacking any more.
+            *begun = Instant::now();
+        }
         *now = sending;
         words(&sending, begun.elapsed())
     }
@@ -28,7 +32,10 @@ impl Shipping {
     /// How far all of them are; nothing where one host is all.
     pub(super) fn total(&self) -> Option<String> {
         let begun = self.hosts.values().map(|(_, begun)| *begun).min()?;
-        let sum = |of: fn(&Sending) -> u64| self.hosts.values().map(|(one, _)| of(one)).sum();
+        let sum = |of: fn(&Sending) -> u64| {
+            let all = self.hosts.values().map(|(one, _)| of(one));
+            all.fold(0u64, u64::saturating_add)
+        };
         let all = Sending {
             release: sum(|one| one.release),
             lacking: sum(|one| one.lacking),

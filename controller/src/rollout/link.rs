@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_shared::name::{EnvironmentName, HostName};
-use longshore_shared::wire::latest::{Ask, Hello, Order, Reply};
+use longshore_shared::wire::latest::{Ask, Failed, Hello, Order, Reply};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -23,6 +23,8 @@ use crate::ssh::{
 /// How long a lost host is called again while it works on an operation.
 const RECONNECT_PATIENCE: Duration = Duration::from_secs(60);
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// A line that breaks so often is no line.
+const MOST_CALLS: usize = 50;
 /// How long saying good-bye may take.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -62,6 +64,8 @@ pub(crate) struct HostLink {
     lock: Option<Order>,
     lock_lost: bool,
     shipped: u64,
+    /// How often the host was called again.
+    calls: usize,
 }
 
 impl HostLink {
@@ -91,6 +95,7 @@ impl HostLink {
             lock: None,
             lock_lost: false,
             shipped: 0,
+            calls: 0,
         })
     }
 
@@ -98,8 +103,33 @@ impl HostLink {
         self.client.hello()
     }
 
-    /// Gives an order and follows it to its reply.
+    /// Gives an order and follows it to its reply. A staging that the host never began, since the line
+    /// broke before, is told as one that would go on.
     pub(crate) async fn order(
+        &mut self,
+        order: Order,
+        shipment: Option<&Shipment>,
+        interrupts: &Interrupts,
+    ) -> Result<Reply, LinkError> {
+        let stages = matches!(order, Order::Stage { .. });
+        match self.order_once(order, shipment, interrupts).await {
+            Err(LinkError::Gone(gone)) if stages && gone.may_pass() => {
+                self.call_again(None, interrupts).await?;
+                Ok(Reply::Failed(Failed {
+                    what: gone.to_string(),
+                    next: "run the same command again".to_owned(),
+                    live: None,
+                    log: Vec::new(),
+                    probe: None,
+                    cancelled: false,
+                    resumable: true,
+                }))
+            }
+            ordered => ordered,
+        }
+    }
+
+    async fn order_once(
         &mut self,
         order: Order,
         shipment: Option<&Shipment>,
@@ -132,6 +162,7 @@ impl HostLink {
         let mut cancelled = false;
         let mut sending = Sending {
             release: shipment.map_or(0, |s| s.signed().manifest().tree.bytes),
+            sent: self.shipped,
             ..Sending::default()
         };
         if let Err(error) = self.client.order(order).await {
@@ -165,7 +196,7 @@ impl HostLink {
                     let Some(shipment) = shipment else {
                         return Err(ClientError::UnknownAnswer.into());
                     };
-                    let answered = self.answer(shipment, ask, &mut sending).await;
+                    let answered = self.answer(shipment, ask, &mut sending, interrupts).await;
                     match answered {
                         Ok(()) => continue,
                         Err(error) => error,
@@ -174,7 +205,7 @@ impl HostLink {
                 Err(error) => error,
             };
             match (failed, operation) {
-                (ClientError::Ended, Some(id)) => self.attach(id, interrupts).await?,
+                (ClientError::Ended, Some(id)) => self.call_again(Some(id), interrupts).await?,
                 (error, _) => return Err(self.explain(error).await),
             }
         }
@@ -186,11 +217,13 @@ impl HostLink {
         shipment: &Shipment,
         ask: Ask,
         sending: &mut Sending,
+        interrupts: &Interrupts,
     ) -> Result<(), ClientError> {
         // The list is a part of the release that counts as nothing.
         let content = matches!(ask, Ask::Contents { .. });
         if let Ask::Contents { bytes, .. } = ask {
-            sending.lacking = sending.lacking.max(sending.covered + bytes);
+            let lacking = sending.covered.saturating_add(bytes).min(sending.release);
+            sending.lacking = sending.lacking.max(lacking);
         }
         let before = sending.covered;
         let (reach, host, shipped) = (&self.reach, &self.expected.host, &mut self.shipped);
@@ -206,7 +239,9 @@ impl HostLink {
                 });
             }
         };
-        self.client.answer(chunks, tell).await
+        self.client
+            .answer(chunks, tell, || interrupts.is_asked())
+            .await
     }
 
     /// How many bytes of releases went over this line.
@@ -214,8 +249,16 @@ impl HostLink {
         self.shipped
     }
 
-    /// Calls the host again and follows the operation that it works on.
-    async fn attach(&mut self, operation: u64, interrupts: &Interrupts) -> Result<(), LinkError> {
+    /// Calls the host again, and follows the operation that it works on, if there is one.
+    async fn call_again(
+        &mut self,
+        operation: Option<u64>,
+        interrupts: &Interrupts,
+    ) -> Result<(), LinkError> {
+        self.calls += 1;
+        if self.calls > MOST_CALLS {
+            return Err(AgentGone::Lost.into());
+        }
         self.say(HostEvent::Reconnecting);
         let until = Instant::now() + RECONNECT_PATIENCE;
         loop {
@@ -226,7 +269,9 @@ impl HostLink {
                 let (client, ending) = greet(&self.session, &self.expected).await?;
                 self.client = client;
                 self.ending = ending;
-                self.client.order(Order::Attach { operation }).await?;
+                if let Some(operation) = operation {
+                    self.client.order(Order::Attach { operation }).await?;
+                }
                 self.lock_lost = true;
                 Ok::<(), LinkError>(())
             };
@@ -321,7 +366,9 @@ impl LinkError {
             LinkError::Client(error) => error.hints(),
             LinkError::Open(_) => Vec::new(),
             LinkError::Lost(_) => vec![
-                "The host goes on by itself; `longshore status` tells how it ended.".to_owned(),
+                "The host finishes what it has begun, and keeps what it has received. \
+                 `longshore status` tells how things stand; the same command goes on from there."
+                    .to_owned(),
             ],
         }
     }

@@ -17,6 +17,8 @@ pub(super) struct Member {
     pub(super) before: Serving,
     /// What serves now.
     serves: Serving,
+    /// Whether its lock decides about the others'.
+    pub(super) decides: bool,
     /// Whether the release that is brought along is there already.
     pub(super) holds_release: bool,
     /// The host's Python, such as `3.11`.
@@ -59,6 +61,7 @@ impl Member {
             link: None,
             before: Serving::NotKnown,
             serves: Serving::NotKnown,
+            decides: false,
             holds_release: false,
             python: None,
             revoked: false,

@@ -65,6 +65,9 @@ impl Run {
             return members;
         };
         let others = members.split_off(first + 1);
+        if let Some(first) = members.last_mut() {
+            first.decides = true;
+        }
         let mut members = self.phase(Phase::Lock, members).await;
         let decided = members.last().is_some_and(Member::is_active);
         members.extend(if decided && !others.is_empty() {
@@ -194,15 +197,15 @@ impl Run {
     }
 
     async fn lock_one(&self, member: &mut Member) {
-        let order =
-            Order::Lock {
-                environment: self.job.plan.environment.clone(),
-                app: self.job.plan.app.clone(),
-                verb: self.job.verb.to_owned(),
-                release: self.job.goal.shipment().map(|shipment| {
-                    Sha256Digest::of(shipment.signed().signed().manifest.as_bytes())
-                }),
-            };
+        // Whoever holds locks already must not wait for others: they may wait for them.
+        let shipment = self.job.goal.shipment().filter(|_| member.decides);
+        let manifest = shipment.map(|shipment| &shipment.signed().signed().manifest);
+        let order = Order::Lock {
+            environment: self.job.plan.environment.clone(),
+            app: self.job.plan.app.clone(),
+            verb: self.job.verb.to_owned(),
+            release: manifest.map(|text| Sha256Digest::of(text.as_bytes())),
+        };
         match self
             .order(member, order, None, self.nothing_at_stake())
             .await
@@ -330,7 +333,8 @@ impl Run {
                 .await;
             // The line was lost and is there again: the host goes on from where it was.
             match &reply {
-                Some(Reply::Failed(failed)) if failed.resumable => {}
+                Some(Reply::Failed(failed))
+                    if failed.resumable && !self.interrupts().is_asked() => {}
                 _ => break,
             }
         }

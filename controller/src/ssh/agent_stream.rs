@@ -63,6 +63,14 @@ pub enum AgentGone {
 }
 
 impl AgentGone {
+    /// Whether calling again may help: the line was lost, or the agent is being started anew.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            AgentGone::NotRunning { .. } | AgentGone::Ended { .. } | AgentGone::Lost => true,
+            AgentGone::NoAgent | AgentGone::SocketDenied { .. } => false,
+        }
+    }
+
     pub fn hints(&self) -> Vec<String> {
         match self {
             AgentGone::NoAgent => {

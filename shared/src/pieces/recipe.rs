@@ -13,6 +13,9 @@ use super::print::Print;
 /// So many new bytes are held back at most, since their number is told first.
 const MOST_NEW: usize = 256 * 1024;
 
+/// So much may be in runs that nothing is said about yet.
+const MOST_UNSAID: usize = 64 * 1024 * 1024;
+
 /// Pieces that follow each other where they are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Run {
@@ -48,11 +51,13 @@ impl<'a, W: Write> RecipeWriter<'a, W> {
     pub fn tell(&mut self, content: impl Read, bytes: u64) -> io::Result<()> {
         let mut cut = Cut::new(content, self.size);
         let mut left = bytes;
+        let mut unsaid = 0;
         let mut run: Option<Run> = None;
         while let Some(piece) = cut.next_piece()? {
             left = left
                 .checked_sub(piece.len() as u64)
                 .ok_or_else(|| io::Error::other("a content is longer than it was said to be"))?;
+            unsaid += piece.len();
             let held = self.held.get(&Print::of(piece)).copied();
             match (&mut run, held) {
                 (Some(run), Some(number)) if run.first + run.count == number => run.count += 1,
@@ -74,6 +79,14 @@ impl<'a, W: Write> RecipeWriter<'a, W> {
                         self.write(NOTHING)?;
                     }
                 }
+            }
+            // A host that waits must see now and then that there is somebody.
+            if unsaid >= MOST_UNSAID && left > 0 {
+                if run.is_some() || !self.new.is_empty() {
+                    self.write(run.take().unwrap_or(NOTHING))?;
+                }
+                self.out.flush()?;
+                unsaid = 0;
             }
         }
         if left > 0 {
@@ -150,14 +163,15 @@ impl<R: Read> RecipeReader<R> {
                 break;
             }
             let run = self.read_run()?;
-            if new == 0 && run.count == 0 {
-                return Err(wrong("a recipe that never ends"));
-            }
+            let before = left;
             pieces |= run.count > 0;
-            for piece in run.first..run.first.saturating_add(run.count) {
+            for piece in run.first..self.expected {
                 let length = held.copy(piece, out)?;
                 let length = length.ok_or_else(|| wrong("a piece that is not held"))?;
                 left = left.checked_sub(length).ok_or_else(too_long)?;
+            }
+            if new == 0 && left == before {
+                return Err(wrong("a recipe that never ends"));
             }
         }
         Ok(pieces)
@@ -171,14 +185,20 @@ impl<R: Read> RecipeReader<R> {
     fn read_run(&mut self) -> io::Result<Run> {
         let count = u32::try_from(self.read_number()?).map_err(|_| wrong("a run without end"))?;
         if count == 0 {
-            return Ok(NOTHING);
+            return Ok(Run {
+                first: self.expected,
+                count,
+            });
         }
         let moved = self.read_number()?;
         let moved = (moved >> 1).cast_signed() ^ -(moved & 1).cast_signed();
         let first = i64::from(self.expected).checked_add(moved);
         let first = first.and_then(|first| u32::try_from(first).ok());
-        let first = first.ok_or_else(|| wrong("a piece that is not held"))?;
-        self.expected = first.saturating_add(count);
+        let end = first.and_then(|first| first.checked_add(count));
+        let (first, end) = first
+            .zip(end)
+            .ok_or_else(|| wrong("a piece that is not held"))?;
+        self.expected = end;
         Ok(Run { first, count })
     }
 
@@ -308,6 +328,12 @@ mod tests {
             wrong(&[6, 1, 2, 3, 4, 5, 6], 5)
                 .to_string()
                 .contains("more than")
+        );
+        // The last number that there is, and one piece from there.
+        assert!(
+            wrong(&[0, 1, 0xfe, 0xff, 0xff, 0xff, 0x1f], 5)
+                .to_string()
+                .contains("not held")
         );
         assert!(wrong(&[0, 1, 6], 5).to_string().contains("not held"));
         assert!(wrong(&[0, 1, 1], 5).to_string().contains("not held"));
