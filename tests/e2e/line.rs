@@ -13,6 +13,9 @@ use longshore_lab::host::Host;
 
 use crate::stage::Lease;
 
+/// So long it takes a host that has more to do to take in what has reached it.
+const IN_FLIGHT: Duration = Duration::from_millis(400);
+
 /// What happens to the first connection on which so many bytes have gone to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -147,12 +150,10 @@ impl Shared {
         });
     }
 
-    /// At 16 MB/s, so that the host has what was carried: what is in flight is lost with a line.
     fn carry_there(&self, near: &mut TcpStream, far: &mut TcpStream) {
         let mut passed = 0;
         let mut buffer = [0; 16 * 1024];
         while let Ok(read @ 1..) = near.read(&mut buffer) {
-            thread::sleep(Duration::from_millis(1));
             let mut bytes = &mut buffer[..read];
             loop {
                 let fault = self.faults().front().copied();
@@ -172,6 +173,8 @@ impl Shared {
                 };
                 match fault {
                     Some(Fault::Cut(_)) => {
+                        // What is in flight is lost with a line, and that is not what is tried.
+                        thread::sleep(IN_FLIGHT);
                         self.faults().pop_front();
                         return;
                     }

@@ -322,10 +322,12 @@ fn what_came_before_a_cut_is_not_sent_again() {
         noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         noise
     };
-    let mut file = move || (0..3000).map(|_| line()).collect();
-    let files: Files = (0..20u32)
-        .map(|number| (format!("file-{number:02}"), (false, file())))
+    let mut file = move |lines: u32| (0..lines).map(|_| line()).collect();
+    // Many small ones, and a large one at the end.
+    let mut files: Files = (0..20u32)
+        .map(|number| (format!("file-{number:02}"), (false, file(1000))))
         .collect();
+    files.insert("large".to_owned(), (false, file(60_000)));
     let host = Host::new();
     let (_, whole, all) = host.rebuild(&[], &files, true, Other::Answers);
     whole.unwrap();
