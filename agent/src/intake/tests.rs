@@ -25,7 +25,8 @@ use crate::ledger::{Ledger, NewOperation};
 use crate::operation::{Operation, Operations, Trouble};
 use crate::peer::Peer;
 
-/// A content as lines, so that contents are like each other.
+/// Contents as lines, so that they are like each other. Each tree has a link to the first of them too,
+/// and a folder with nothing in it.
 type Files = BTreeMap<String, (bool, Vec<u32>)>;
 
 fn content(lines: &[u32]) -> Vec<u8> {
@@ -46,7 +47,23 @@ fn tree(files: &Files) -> Tree {
             path: path.clone(),
         }
     };
-    Tree::from_entries(files.iter().map(entry).collect()).unwrap()
+    let other = |kind, path: &str, content: &[u8]| Entry {
+        kind,
+        size: content.len() as u64,
+        digest: Sha256Digest::of(content),
+        path: path.to_owned(),
+    };
+    let mut entries: Vec<Entry> = files.iter().map(entry).collect();
+    entries.push(other(Kind::Symlink, LINK, target(files).as_bytes()));
+    entries.push(other(Kind::EmptyFolder, EMPTY, b""));
+    Tree::from_entries(entries).unwrap()
+}
+
+const LINK: &str = "link";
+const EMPTY: &str = "empty";
+
+fn target(files: &Files) -> &str {
+    files.keys().next().unwrap()
 }
 
 fn write(folder: &Path, files: &Files) {
@@ -66,6 +83,9 @@ fn found(folder: &Path) -> BTreeMap<String, (bool, Vec<u8>)> {
     while let Some(next) = folders.pop() {
         for entry in fs_err::read_dir(next).unwrap() {
             let path = entry.unwrap().path();
+            if path.is_symlink() || path == folder.join(EMPTY) {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
                 continue;
@@ -97,7 +117,11 @@ fn answer(mut stream: UnixStream, files: &Files, other: Other) -> usize {
     let contents: Vec<Vec<u8>> = entries
         .entries()
         .iter()
-        .map(|entry| content(&files[&entry.path].1))
+        .map(|entry| match files.get(&entry.path) {
+            Some((_, lines)) => content(lines),
+            None if entry.kind == Kind::Symlink => target(files).as_bytes().to_vec(),
+            None => Vec::new(),
+        })
         .collect();
     let mut left = match other {
         Other::LeavesAfter(bytes) => bytes,
@@ -239,7 +263,12 @@ fn assert_is(attempt: &Attempt, files: &Files) {
         .iter()
         .map(|(path, (executable, lines))| (path.clone(), (*executable, content(lines))))
         .collect();
-    assert_eq!(found(&attempt.release()), wanted);
+    let release = attempt.release();
+    assert_eq!(found(&release), wanted);
+    let link = fs_err::read_link(release.join(LINK)).unwrap();
+    assert_eq!(link.to_str(), Some(target(files)));
+    let empty = fs_err::read_dir(release.join(EMPTY)).unwrap();
+    assert_eq!(empty.count(), 0);
 }
 
 fn files() -> impl Strategy<Value = Files> {
