@@ -30,30 +30,8 @@ impl Ambush {
     /// that it never comes to only counts.
     pub(crate) fn lay(host: &Host, at: usize) -> Result<Self> {
         let agent = agent(host)?;
-        let mut strace = Command::new("strace")
-            .args([
-                "-f",
-                "-e",
-                "trace=fsync",
-                "-e",
-                "inject=fsync:signal=STOP",
-                "-p",
-            ])
-            .arg(agent.as_raw_nonzero().to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let said = strace.stderr.take().ok_or("strace has no standard error")?;
-        let mut said = BufReader::new(said);
-        let mut line = String::new();
-        while !line.contains("attached") {
-            line.clear();
-            if said.read_line(&mut line)? == 0 {
-                strace.wait()?;
-                return Err("strace did not attach to the agent".into());
-            }
-        }
+        let words = ["-e", "trace=fsync", "-e", "inject=fsync:signal=STOP"];
+        let (strace, said) = attach(agent, &words)?;
         let tracer = Pid::from_child(&strace);
         let watcher = thread::spawn(move || watch(said, agent, tracer, at));
         Ok(Self { strace, watcher })
@@ -97,6 +75,29 @@ fn watch(said: BufReader<ChildStderr>, agent: Pid, tracer: Pid, at: usize) -> us
         ended.store(true, Ordering::SeqCst);
     });
     seen.into_inner()
+}
+
+/// A strace that watches all threads of a process, and what it says from now on.
+pub(crate) fn attach(process: Pid, words: &[&str]) -> Result<(Child, BufReader<ChildStderr>)> {
+    let mut strace = Command::new("strace")
+        .arg("-f")
+        .args(words)
+        .args(["-p", &process.as_raw_nonzero().to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let said = strace.stderr.take().ok_or("strace has no standard error")?;
+    let mut said = BufReader::new(said);
+    let mut line = String::new();
+    while !line.contains("attached") {
+        line.clear();
+        if said.read_line(&mut line)? == 0 {
+            strace.wait()?;
+            return Err("strace did not attach to the agent".into());
+        }
+    }
+    Ok((strace, said))
 }
 
 /// The agent's number on this machine.

@@ -1,8 +1,7 @@
 //! Counts what an agent asks of the kernel, from outside.
 
 use std::error::Error;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::io::BufRead as _;
 use std::thread;
 
 use longshore_lab::host::Host;
@@ -15,23 +14,10 @@ pub(crate) fn during(
     kinds: &str,
     work: impl FnOnce() -> Result<(), Box<dyn Error>>,
 ) -> Result<Vec<String>, Box<dyn Error>> {
-    let agent = ambush::agent(host)?;
-    let mut strace = Command::new("strace")
-        .args(["-f", "-e", &format!("trace={kinds}"), "-p"])
-        .arg(agent.as_raw_nonzero().to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let said = strace.stderr.take().ok_or("strace has no standard error")?;
-    let mut said = BufReader::new(said).lines();
-    while !said
-        .next()
-        .ok_or("strace did not attach")??
-        .contains("attached")
-    {}
+    let words = ["-e", &format!("trace={kinds}")];
+    let (mut strace, said) = ambush::attach(ambush::agent(host)?, &words)?;
     let watcher = thread::spawn(move || {
-        let lines = said.map_while(Result::ok);
+        let lines = said.lines().map_while(Result::ok);
         // A call that another thread interrupts is told in two lines.
         let begun = lines.filter(|line| !line.contains(" resumed>"));
         begun.filter_map(|line| called(&line)).collect()

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use longshore_lab::controller::{Answer, Controller};
 use longshore_lab::host::Host;
@@ -65,120 +65,137 @@ fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     noise
 }
 
-/// Three files of a mebibyte that no release before has.
-fn noisy(
-    lease: &Lease,
-    repository: &Repository,
-    version: &str,
-    seed: u64,
-) -> Result<String, Box<dyn Error>> {
-    for number in 0..3 {
-        let file = repository.folder().join(format!("noise-{number}.bin"));
-        fs_err::write(file, noise(seed * 10 + number, 1 << 20))?;
-    }
-    lease.release(repository, version, &Behaviour::Good)
+/// One host at the end of a line, and an app to push to it.
+struct Scene {
+    lease: Lease,
+    repository: Repository,
+    line: Line,
+    /// Reaches the host by the line.
+    controller: Controller,
 }
 
-fn stage(controller: &Controller, release: &str) -> Result<Answer, Box<dyn Error>> {
-    Ok(controller.run(&["stage", ENVIRONMENT, "--release", release])?)
-}
-
-/// Every file of the release is on the host as it is in the repository.
-fn is_right(host: &Host, repository: &Repository, version: &str) -> Told {
-    let list = host.sh(&format!("cat {APP}/releases/{version}/.longshore/tree"))?;
-    let mut checked = 0;
-    for line in list.lines() {
-        let mut words = line.splitn(4, ' ').skip(2);
-        let (digest, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-        let there = fs_err::read(host.path(&format!("{APP}/releases/{version}/{path}"))?)?;
-        let there: String = Sha256::digest(&there)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        assert_eq!(there, digest, "{path} of {version}");
-        checked += 1;
+impl Scene {
+    fn set() -> Result<Self, Box<dyn Error>> {
+        let lease = lease(1)?;
+        let line = Line::to(&lease.hosts[0])?;
+        Ok(Self {
+            repository: lease.repository(TINY)?,
+            controller: lease
+                .controller(TINY)
+                .with_inventory(&line.inventory(&lease)?),
+            line,
+            lease,
+        })
     }
-    assert!(checked > 3, "{list}");
-    let ours = fs_err::read(repository.folder().join("noise-1.bin"))?;
-    let there = fs_err::read(host.path(&format!("{APP}/releases/{version}/noise-1.bin"))?)?;
-    assert!(ours == there, "noise-1.bin of {version}");
-    Ok(())
+
+    fn host(&self) -> &Host {
+        &self.lease.hosts[0]
+    }
+
+    fn release(&self, version: &str) -> Result<String, Box<dyn Error>> {
+        self.lease
+            .release(&self.repository, version, &Behaviour::Good)
+    }
+
+    /// A release with three files of a mebibyte that none before has.
+    fn noisy(&self, version: &str, seed: u64) -> Result<String, Box<dyn Error>> {
+        for number in 0..3 {
+            let file = self.repository.folder().join(format!("noise-{number}.bin"));
+            fs_err::write(file, noise(seed * 10 + number, 1 << 20))?;
+        }
+        self.release(version)
+    }
+
+    /// What was said, and how many bytes went to the host.
+    fn stage(&self, release: &str) -> Result<(Answer, u64), Box<dyn Error>> {
+        self.line.sent();
+        let words = ["stage", ENVIRONMENT, "--release", release];
+        let answer = self.controller.run(&words)?;
+        ended(&answer, 0);
+        Ok((answer, self.line.sent()))
+    }
+
+    /// Begins to stage, and is held by the line.
+    fn held(&self, release: &str, after: u64) -> Result<Child, Box<dyn Error>> {
+        self.line.faults(&[Fault::Hold(after)]);
+        let words = ["stage", ENVIRONMENT, "--release", release, "--json"];
+        let mut command = self.controller.command(&words);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        until("the push is held", 30, || Ok(self.line.holds()))?;
+        Ok(child)
+    }
+
+    /// Every file of the release is on the host as it is in the repository.
+    fn is_right(&self, version: &str) -> Told {
+        let release = format!("{APP}/releases/{version}");
+        let list = self.host().sh(&format!("cat {release}/.longshore/tree"))?;
+        for line in list.lines() {
+            let mut words = line.splitn(4, ' ').skip(2);
+            let (digest, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+            let there = fs_err::read(self.host().path(&format!("{release}/{path}"))?)?;
+            let there: String = Sha256::digest(&there)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            assert_eq!(there, digest, "{path} of {version}");
+        }
+        let ours = fs_err::read(self.repository.folder().join("noise-1.bin"))?;
+        let there = fs_err::read(self.host().path(&format!("{release}/noise-1.bin"))?)?;
+        assert!(ours == there, "noise-1.bin of {version}");
+        Ok(())
+    }
 }
 
 fn cut_at_any_byte() -> Told {
-    let lease = lease(1)?;
-    let host = &lease.hosts[0];
-    let repository = lease.repository(TINY)?;
-    let line = Line::to(host)?;
-    let controller = lease
-        .controller(TINY)
-        .with_inventory(&line.inventory(&lease)?);
-    let mut all = 0;
-    for (version, seed) in [("1.0.0", 100), ("1.0.1", 101)] {
-        let whole = noisy(&lease, &repository, version, seed)?;
-        line.sent();
-        ended(&stage(&controller, &whole)?, 0);
-        all = line.sent();
-        assert!((3 << 20..4 << 20).contains(&all), "{all}");
-    }
+    let scene = Scene::set()?;
+    scene.stage(&scene.noisy("1.0.0", 100)?)?;
+    let (_, all) = scene.stage(&scene.noisy("1.0.1", 101)?)?;
+    assert!((3 << 20..4 << 20).contains(&all), "{all}");
     for round in 1..=20 {
         let percent = [1, 50, 99, 100][round % 4];
         let version = format!("1.{round}.0");
-        let release = noisy(&lease, &repository, &version, round as u64)?;
+        let release = scene.noisy(&version, round as u64)?;
         // The last of it is the farewell.
         let at = (all * percent / 100).min(all - 400);
         // Some break again: while they log in, before the host has begun, in the midst of the rest.
         let again = [3_000, 6_000, 9_000, 300_000][round / 5 % 4];
         let faults = [Fault::Cut(at), Fault::Cut(again)];
-        line.faults(if percent == 50 { &faults } else { &faults[..1] });
-        let answer = stage(&controller, &release)?;
-        assert!(!line.heal(), "{percent} %: not all faults came");
-        ended(&answer, 0);
-        assert!(
-            answer.stdout.contains("\"event\":\"reconnecting\""),
-            "{}",
-            answer.all()
-        );
-        let sent = line.sent();
+        scene
+            .line
+            .faults(if percent == 50 { &faults } else { &faults[..1] });
+        let (answer, sent) = scene.stage(&release)?;
+        assert!(!scene.line.heal(), "{percent} %: not all faults came");
+        assert!(reconnected(&answer), "{}", answer.all());
         assert!(sent < all + LOST, "cut at {percent} %: {sent} of {all}");
-        is_right(host, &repository, &version)?;
+        scene.is_right(&version)?;
         // Nothing of the try that broke off is left.
         let left = format!("ls {APP}/staging | grep -v trash || true");
-        assert_eq!(host.sh(&left)?, "", "{version}");
+        assert_eq!(scene.host().sh(&left)?, "", "{version}");
     }
     Ok(())
 }
 
+fn reconnected(answer: &Answer) -> bool {
+    answer.stdout.contains("\"event\":\"reconnecting\"")
+}
+
 fn goes_on_elsewhere() -> Told {
-    let lease = lease(1)?;
-    let host = &lease.hosts[0];
-    let repository = lease.repository(TINY)?;
-    let line = Line::to(host)?;
-    let by_line = lease
-        .controller(TINY)
-        .with_inventory(&line.inventory(&lease)?);
-    let first = noisy(&lease, &repository, "1.0.0", 0)?;
-    let held = |release: &str| -> Result<std::process::Child, Box<dyn Error>> {
-        line.faults(&[Fault::Hold(2 << 20)]);
-        let mut command = by_line.command(&["stage", ENVIRONMENT, "--release", release, "--json"]);
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        until("the push is held", 30, || Ok(line.holds()))?;
-        Ok(child)
-    };
+    let scene = Scene::set()?;
+    let (host, line) = (scene.host(), &scene.line);
+    let first = scene.noisy("1.0.0", 0)?;
 
     // The controller dies, the agent is killed, and somebody else brings the release.
-    let mut child = held(&first)?;
+    let mut child = scene.held(&first, 2 << 20)?;
     child.kill()?;
     child.wait()?;
     line.cut();
     let killed = agent(host)?;
     host.sh("systemctl kill --signal=KILL longshore-agent")?;
     until("the agent is back", 30, || Ok(agent(host)? != killed))?;
-    line.sent();
-    let copies = lease.folder().join("elsewhere");
+    let copies = scene.lease.folder().join("elsewhere");
     fs_err::create_dir(&copies)?;
     for ending in [".tar.gz", ".json", ".json.sig"] {
         let name = format!("tiny-1.0.0{ending}");
@@ -186,47 +203,41 @@ fn goes_on_elsewhere() -> Told {
         fs_err::copy(from, copies.join(&name))?;
     }
     let other = copies.join("tiny-1.0.0.tar.gz").display().to_string();
-    ended(&stage(&by_line, &other)?, 0);
-    let sent = line.sent();
+    let (_, sent) = scene.stage(&other)?;
     assert!(sent < (1 << 20) + TALK + LOST, "{sent}");
-    is_right(host, &repository, "1.0.0")?;
+    scene.is_right("1.0.0")?;
     // What is there already is not sent again.
-    ended(&stage(&by_line, &first)?, 0);
-    let sent = line.sent();
+    let (_, sent) = scene.stage(&first)?;
     assert!(sent < TALK, "{sent}");
 
     // The agent is killed while it receives, and the same command ends well.
-    let second = noisy(&lease, &repository, "1.1.0", 1)?;
-    let child = held(&second)?;
+    let second = scene.noisy("1.1.0", 1)?;
+    let child = scene.held(&second, 2 << 20)?;
     host.sh("systemctl kill --signal=KILL longshore-agent")?;
     line.let_go();
     let output = child.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("\"event\":\"reconnecting\""), "{said}");
-    let sent = line.sent();
     // What was on its way when the agent was killed is lost; all of it would be 6 MiB.
+    let sent = line.sent();
     assert!(sent < 5 << 20, "{sent}");
-    is_right(host, &repository, "1.1.0")
+    scene.is_right("1.1.0")
 }
 
 fn two_at_once() -> Told {
-    let lease = lease(1)?;
-    let host = &lease.hosts[0];
-    let repository = lease.repository(TINY)?;
-    let (one, other) = (Line::to(host)?, Line::to(host)?);
-    let controller = lease.controller(TINY);
-    let first = controller.clone().with_inventory(&one.inventory(&lease)?);
-    let release = noisy(&lease, &repository, "1.0.0", 0)?;
+    let scene = Scene::set()?;
+    let other = Line::to(scene.host())?;
+    let release = scene.noisy("1.0.0", 0)?;
+    let first = scene.held(&release, 1 << 20)?;
+    let inventory = other.inventory(&scene.lease)?;
+    let second = scene.lease.controller(TINY).with_inventory(&inventory);
     let words = ["stage", ENVIRONMENT, "--release", &release, "--json"];
-    one.faults(&[Fault::Hold(1 << 20)]);
-    let begin = |controller: Controller| {
-        let mut command = controller.command(&words);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
-    };
-    let first = begin(first)?;
-    until("the first push is held", 30, || Ok(one.holds()))?;
-    let mut second = begin(controller.with_inventory(&other.inventory(&lease)?))?;
+    let mut command = second.command(&words);
+    let mut second = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let said = second.stdout.take().ok_or("no standard output")?;
     let mut said = BufReader::new(said).lines();
     // It is let in, and waits; being refused would end it.
@@ -235,38 +246,27 @@ fn two_at_once() -> Told {
         .ok_or("it did not wait")??
         .contains("brings the same release")
     {}
-    one.let_go();
+    scene.line.let_go();
     let output = first.wait_with_output()?;
     assert!(output.status.success(), "{output:?}");
     let rest: Vec<String> = said.collect::<Result<_, _>>()?;
     assert!(second.wait()?.success(), "{rest:?}");
     let sent = other.sent();
     assert!(sent < TALK, "{sent}");
-    is_right(host, &repository, "1.0.0")
+    scene.is_right("1.0.0")
 }
 
 fn damaged() -> Told {
-    let lease = lease(1)?;
-    let host = &lease.hosts[0];
-    let repository = lease.repository(TINY)?;
-    let line = Line::to(host)?;
-    let controller = lease
-        .controller(TINY)
-        .with_inventory(&line.inventory(&lease)?);
-    let first = noisy(&lease, &repository, "1.0.0", 0)?;
-    ended(&stage(&controller, &first)?, 0);
+    let scene = Scene::set()?;
+    let host = scene.host();
+    scene.stage(&scene.noisy("1.0.0", 0)?)?;
 
     // A bit on the way: the connection does not survive it, and the push does.
-    let second = noisy(&lease, &repository, "1.1.0", 1)?;
-    line.faults(&[Fault::Harm(2 << 20)]);
-    let answer = stage(&controller, &second)?;
-    ended(&answer, 0);
-    assert!(
-        answer.stdout.contains("\"event\":\"reconnecting\""),
-        "{}",
-        answer.all()
-    );
-    is_right(host, &repository, "1.1.0")?;
+    let second = scene.noisy("1.1.0", 1)?;
+    scene.line.faults(&[Fault::Harm(2 << 20)]);
+    let (answer, _) = scene.stage(&second)?;
+    assert!(reconnected(&answer), "{}", answer.all());
+    scene.is_right("1.1.0")?;
 
     // The base on the disk: files that the next release has too, and one that it changes.
     let spoil = |path: &str| {
@@ -276,109 +276,83 @@ fn damaged() -> Told {
     };
     spoil("releases/1.1.0/noise-0.bin")?;
     spoil("releases/1.1.0/noise-1.bin")?;
-    let changed = repository.folder().join("noise-1.bin");
+    let changed = scene.repository.folder().join("noise-1.bin");
     let mut content = fs_err::read(&changed)?;
     content[700_000] ^= 0xff;
     fs_err::write(&changed, content)?;
-    let third = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
-    line.sent();
-    ended(&stage(&controller, &third)?, 0);
-    let sent = line.sent();
+    let (_, sent) = scene.stage(&scene.release("1.2.0")?)?;
     // Both are mended by their own pieces.
     assert!(sent < 100_000, "{sent}");
-    is_right(host, &repository, "1.2.0")?;
+    scene.is_right("1.2.0")?;
 
     // What a push left that broke off.
-    let fourth = noisy(&lease, &repository, "1.3.0", 3)?;
-    line.faults(&[Fault::Hold(2 << 20)]);
-    let mut command = controller.command(&["stage", ENVIRONMENT, "--release", &fourth]);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-    until("the push is held", 30, || Ok(line.holds()))?;
+    let fourth = scene.noisy("1.3.0", 3)?;
+    let mut child = scene.held(&fourth, 2 << 20)?;
     child.kill()?;
     child.wait()?;
-    line.cut();
+    scene.line.cut();
     let running = "sqlite3 /var/lib/longshore/ledger.db \
                    \"SELECT count(*) FROM operations WHERE outcome = 'running'\"";
     until("the host has noticed", 30, || {
         Ok(host.sh(running)?.trim() == "0")
     })?;
-    let attempt = host.sh(&format!("ls -d {APP}/staging/*/release"))?;
-    let attempt = attempt.trim().to_owned();
-    let attempt = attempt.trim_start_matches(&format!("{APP}/")).to_owned();
-    spoil(&format!("{attempt}/noise-0.bin"))?;
-    spoil(&format!("{attempt}/noise-1.bin"))?;
-    ended(&stage(&controller, &fourth)?, 0);
-    is_right(host, &repository, "1.3.0")
+    let attempt = host.sh(&format!("cd {APP} && ls -d staging/*/release"))?;
+    for number in 0..2 {
+        spoil(&format!("{}/noise-{number}.bin", attempt.trim()))?;
+    }
+    scene.stage(&fourth)?;
+    scene.is_right("1.3.0")
 }
 
 fn a_changed_line() -> Told {
-    let lease = lease(1)?;
-    let host = &lease.hosts[0];
-    let repository = lease.repository(TINY)?;
-    repository.change_app_file(|text| {
+    let scene = Scene::set()?;
+    scene.repository.change_app_file(|text| {
         text.replace("name = \"tiny\"\n", "name = \"tiny\"\nkeep_releases = 9\n")
     })?;
-    let line = Line::to(host)?;
-    let controller = lease
-        .controller(TINY)
-        .with_inventory(&line.inventory(&lease)?);
     let text = |changed: usize| -> String {
-        let words = |at: usize| {
-            noise(at as u64, 24)
-                .iter()
-                .map(|b| format!("{b:02x}"))
-                .collect()
+        let line = |at: usize| {
+            let seed = if at == changed { at + 1_000_000 } else { at };
+            format!("line {at} {:?}\n", noise(seed as u64, 12))
         };
-        let one = |at: usize| -> String {
-            let words: String = words(if at == changed { at + 1_000_000 } else { at });
-            format!("line {at} {words}\n")
-        };
-        (0..2000).map(one).collect()
+        (0..2000).map(line).collect()
     };
+    let folder = scene.repository.folder();
+    for number in 0..200 {
+        let small = folder.join(format!("small-{number}.txt"));
+        fs_err::write(small, noise(number, 4000))?;
+    }
     let mut sent = Vec::new();
     for round in 0..5 {
         let version = format!("1.{round}.0");
-        for number in 0..200 {
-            let small = repository.folder().join(format!("small-{number}.txt"));
-            fs_err::write(small, noise(number, 4000))?;
-        }
-        fs_err::write(repository.folder().join("large.txt"), text(900 + round))?;
-        let release = noisy(&lease, &repository, &version, 0)?;
-        line.sent();
-        ended(&stage(&controller, &release)?, 0);
-        sent.push(line.sent());
-        is_right(host, &repository, &version)?;
+        fs_err::write(folder.join("large.txt"), text(900 + round))?;
+        sent.push(scene.stage(&scene.noisy(&version, 0)?)?.1);
+        scene.is_right(&version)?;
     }
-    // The list, a line of 60 bytes, the version; and what SSH says to get in.
+    // Two lines of 60 bytes, the version, their part of the list; and what SSH says to get in.
     assert!(sent[0] > 3 << 20, "{sent:?}");
     assert!(sent[1..].iter().all(|sent| *sent < 16_000), "{sent:?}");
     let du = |what: &str| -> Result<u64, Box<dyn Error>> {
-        let said = host.sh(&format!("du -sk {what} | tail -1 | cut -f1"))?;
+        let said = scene.host().sh(&format!("du -sk {APP}/{what} | cut -f1"))?;
         Ok(said.trim().parse()?)
     };
-    let one = du(&format!("{APP}/releases/1.0.0"))?;
-    let all = du(&format!("{APP}/releases"))?;
+    let (one, all) = (du("releases/1.0.0")?, du("releases")?);
     assert!(all * 10 <= one * 13, "{all} kB for five, {one} kB for one");
     Ok(())
 }
 
 fn durable() -> Told {
-    let lease = lease(1)?;
-    let host = &lease.hosts[0];
-    let repository = lease.repository(TINY)?;
-    let controller = lease.controller(TINY);
+    let scene = Scene::set()?;
     let mut prices = Vec::new();
     // The first one also makes the app's home.
     for (minor, files) in [(0, 1), (1, 10), (2, 1000)] {
         for number in 0..files {
-            let file = repository.folder().join(format!("{minor}-{number}.txt"));
+            let file = format!("{minor}-{number}.txt");
+            let file = scene.repository.folder().join(file);
             fs_err::write(file, format!("{minor} {number}"))?;
         }
-        let release = lease.release(&repository, &format!("1.{minor}.0"), &Behaviour::Good)?;
-        let calls = calls::during(host, "fsync,fdatasync,sync,syncfs,sync_file_range", || {
-            ended(&stage(&controller, &release)?, 0);
-            Ok(())
-        })?;
+        let release = scene.release(&format!("1.{minor}.0"))?;
+        let kinds = "fsync,fdatasync,sync,syncfs,sync_file_range";
+        let calls = calls::during(scene.host(), kinds, || scene.stage(&release).map(drop))?;
         let of = |name: &str| calls.iter().filter(|call| *call == name).count();
         assert_eq!(of("syncfs"), 1, "{calls:?}");
         assert_eq!(of("syncfs") + of("fsync"), calls.len(), "{calls:?}");
