@@ -9,7 +9,8 @@ use std::time::Duration;
 use longshore_shared::tree::Tree;
 
 use super::base::Base;
-use super::rebuild::{link_what_is_here, room_problem};
+use super::linking::link_what_is_here;
+use super::room::room_problem;
 use crate::layout::AppLayout;
 use crate::trash;
 

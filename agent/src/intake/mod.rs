@@ -10,10 +10,12 @@ mod base;
 mod home;
 mod inside;
 mod layers;
+mod linking;
 mod list;
 mod pieces;
 mod prepare;
 mod rebuild;
+mod room;
 mod seal;
 mod shared;
 #[cfg(test)]
@@ -45,7 +47,7 @@ use crate::trash;
 use crate::trust;
 
 pub(crate) use attempt::worth_keeping;
-pub(crate) use rebuild::room_problem;
+pub(crate) use room::room_problem;
 
 use attempt::Attempt;
 use base::Base;
@@ -161,7 +163,12 @@ impl Intake {
             .into_iter()
             .map(|row| row.version.to_string())
             .collect();
-        let bases = Base::find(&self.layout, &attempt.earlier(&self.layout), &newest);
+        let earlier = attempt.earlier(&self.layout);
+        let parts: Vec<_> = earlier
+            .iter()
+            .map(|part| (part.release(), part.tree()))
+            .collect();
+        let bases = Base::find(&self.layout, &parts, &newest);
         let (tree, text) = operation.step("receive", || {
             let (tree, text) = list::receive(self.release.value(), &bases, operation, dialog)?;
             fs_err::write(attempt.tree(), &text)

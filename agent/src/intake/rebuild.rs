@@ -2,7 +2,7 @@
 //!
 //! Symlinks come last, so that no content is ever written through one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,8 +14,10 @@ use longshore_shared::wire::latest::Ask;
 
 use super::arrival::{Arrival, Made, cut_off};
 use super::attempt::Attempt;
-use super::base::{Base, Links, handle, mode};
+use super::base::{Base, mode};
+use super::linking::link_what_is_here;
 use super::pieces::FilePieces;
+use super::room::room_problem;
 use super::{Dialog, MEND_DISK, came_wrong, hostile};
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble};
@@ -24,9 +26,6 @@ use crate::peer::Data;
 /// A pair of numbers takes a few bytes, and a message a quarter of a megabyte.
 const MOST_RANGES: usize = 8000;
 const BUFFER: usize = 128 * 1024;
-/// What stays free on the disk beside the release.
-const SPARE_BYTES: u64 = 64 << 20;
-const SPARE_INODES: u64 = 1000;
 
 /// A tree that is being made.
 pub(super) struct Rebuild<'a> {
@@ -204,29 +203,6 @@ impl<'a> Rebuild<'a> {
     }
 }
 
-/// Makes the folder with all folders in it, and all files whose content is here. Gives back the places
-/// of the other entries.
-pub(super) fn link_what_is_here(
-    bases: &[Base],
-    tree: &Tree,
-    folder: &Path,
-) -> io::Result<Vec<usize>> {
-    fs_err::create_dir(folder)?;
-    let mut made: HashSet<&str> = HashSet::new();
-    for entry in tree.entries() {
-        for (slash, _) in entry.path.match_indices('/') {
-            let parent = entry.path.get(..slash).unwrap_or_default();
-            if made.insert(parent) {
-                fs_err::create_dir(folder.join(parent))?;
-            }
-        }
-        if entry.kind == Kind::EmptyFolder {
-            fs_err::create_dir(folder.join(&entry.path))?;
-        }
-    }
-    Links::find(bases, tree).link_all(tree.entries(), &handle(folder)?)
-}
-
 /// Why contents are not there.
 enum Unusable {
     /// The disk.
@@ -275,27 +251,6 @@ fn not_signed(entry: &Entry) -> Trouble {
         ),
         "nothing of it was kept; build the release again, then deploy",
     )
-}
-
-/// Says what is too small for a release, in words, before anything is written.
-pub(crate) fn room_problem(place: &Path, bytes: u64, entries: u64) -> io::Result<Option<String>> {
-    let disk = rustix::fs::statvfs(place)?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let wanted = bytes.saturating_add(SPARE_BYTES);
-    if free < wanted {
-        let (free, wanted) = (free >> 20, wanted >> 20);
-        return Ok(Some(format!(
-            "the disk has {free} MiB free, and the release takes {wanted} MiB"
-        )));
-    }
-    // Some file systems make inodes as they go and report none at all.
-    if disk.f_files > 0 && disk.f_favail < entries.saturating_add(SPARE_INODES) {
-        let free = disk.f_favail;
-        return Ok(Some(format!(
-            "the disk has {free} inodes free, and the release takes {entries}"
-        )));
-    }
-    Ok(None)
 }
 
 /// Runs of neighbours, as first and count.

@@ -6,7 +6,7 @@ use longshore_shared::digest::Sha256Digest;
 use longshore_shared::name::{AppName, EnvironmentName};
 use longshore_shared::wire::latest::{Event, FromAgent, Reply, StepState};
 
-use super::orders::{Session, knows};
+use super::orders::{Session, knows, locked};
 use crate::host::Right;
 use crate::locks::Holder;
 use crate::operation::Trouble;
@@ -79,13 +79,6 @@ impl Session<'_> {
             Holder::Somebody(words)
         })
     }
-}
-
-pub(super) fn locked(app: &AppName, holder: &str) -> Trouble {
-    Trouble::refused(
-        format!("{app} is locked here: {holder}"),
-        "wait until that has ended, then try again",
-    )
 }
 
 fn note(step: &str, detail: String) -> FromAgent {

@@ -9,7 +9,6 @@ use longshore_shared::wire::latest::{
 };
 use semver::Version;
 
-use super::lock::locked;
 use super::refusals::About;
 use crate::activate::{self, migrate};
 use crate::agent::Agent;
@@ -421,6 +420,13 @@ pub(super) fn knows(host: &Host, app: &AppName) -> Result<(), Trouble> {
             "add {app} to the environment's apps in the inventory and run `longshore bootstrap`"
         ),
     ))
+}
+
+pub(super) fn locked(app: &AppName, holder: &str) -> Trouble {
+    Trouble::refused(
+        format!("{app} is locked here: {holder}"),
+        "wait until that has ended, then try again",
+    )
 }
 
 fn unknown() -> Reply {
