@@ -223,13 +223,13 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
             self.writer.flush().await
         };
         tokio::pin!(writing);
-        let mut listening = true;
         loop {
             tokio::select! {
                 written = &mut writing => return written.map_err(|_| ClientError::Ended),
-                heard = self.inbox.recv(), if listening && self.waiting.len() < INBOX => match heard {
+                heard = self.inbox.recv(), if self.waiting.len() < INBOX => match heard {
                     Some(message) => self.waiting.push_back(message?),
-                    None => listening = false,
+                    // A line that is lost while it has no room for more would never have room again.
+                    None => return Err(ClientError::Ended),
                 },
             }
         }
@@ -432,6 +432,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_that_ends_while_it_is_full_ends_the_answer() {
+        let (client, mut theirs) = greeted(b"", hello()).await;
+        let mut client = client.unwrap();
+        // Nothing more is said, and nobody reads what we say.
+        theirs.shutdown().await.unwrap();
+        let (sender, chunks) = mpsc::channel(1);
+        tokio::spawn(async move { while sender.send(Ok(chunk())).await.is_ok() {} });
+        let answer = client.answer(chunks, |_, _| {}, || false);
+        let ended = tokio::time::timeout(Duration::from_secs(20), answer).await;
+        assert!(matches!(ended, Ok(Err(ClientError::Ended))), "{ended:?}");
+        drop(theirs);
+    }
+
+    fn chunk() -> Chunk {
+        Chunk {
+            bytes: vec![0; 128 * 1024],
+            covered: 0,
+        }
+    }
+
+    #[tokio::test]
     async fn a_reply_in_the_middle_of_an_answer_ends_the_answer() {
         let (client, mut theirs) = greeted(b"", hello()).await;
         let mut client = client.unwrap();
@@ -440,10 +461,6 @@ mod tests {
             .await
             .unwrap();
         let (sender, chunks) = mpsc::channel(1);
-        let chunk = || Chunk {
-            bytes: vec![0; 128 * 1024],
-            covered: 0,
-        };
         tokio::spawn(async move { while sender.send(Ok(chunk())).await.is_ok() {} });
         let reading = tokio::spawn(async move {
             let mut all = Vec::new();
