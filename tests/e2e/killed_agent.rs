@@ -182,10 +182,11 @@ fn whole(lease: &Lease, answer: &Answer, old: &str, new: &str, when: &str) -> To
     Ok(())
 }
 
-/// The step that the newest operation on a release was in.
+/// The step that the operation on a release that was killed was in; one that was taken back may have
+/// been done again since.
 fn last_step(lease: &Lease, version: &str) -> Result<String, Box<dyn std::error::Error>> {
     let query = format!(
-        "SELECT step FROM steps JOIN operations ON id = operation WHERE version = '{version}' ORDER BY steps.rowid DESC LIMIT 1"
+        "SELECT step FROM steps JOIN operations ON id = operation WHERE version = '{version}' ORDER BY outcome = 'taken back' DESC, steps.rowid DESC LIMIT 1"
     );
     let found = lease.hosts[0].sh(&format!("sqlite3 /var/lib/longshore/ledger.db \"{query}\""))?;
     Ok(found.trim().to_owned())

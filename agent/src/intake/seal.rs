@@ -79,11 +79,13 @@ fn walk(layout: &AppLayout, root: &Path, folder: &Path, depth: usize) -> Result<
     Ok(())
 }
 
-/// Asks the kernel for a change only where there is one to make. What a step made keeps its group:
-/// the app may still hold it open and write to it, so that no later release may trust it.
+/// Asks the kernel for a change only where there is one to make. A file that a step made keeps its
+/// group: the app may still hold it open and write to it, so that no later release may trust it.
 fn own(path: &Path, about: &std::fs::Metadata, mode: u32) -> io::Result<()> {
-    if about.uid() != 0 {
+    if about.is_file() && about.uid() != 0 {
         lchown(path, Some(0), None)?;
+    } else if !about.is_file() && (about.uid() != 0 || about.gid() != 0) {
+        lchown(path, Some(0), Some(0))?;
     }
     if about.mode() & 0o7777 != mode {
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
