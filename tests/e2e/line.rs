@@ -173,9 +173,9 @@ impl Shared {
                 };
                 match fault {
                     Some(Fault::Cut(_)) => {
+                        self.faults().pop_front();
                         // What is in flight is lost with a line, and that is not what is tried.
                         thread::sleep(IN_FLIGHT);
-                        self.faults().pop_front();
                         return;
                     }
                     Some(Fault::Harm(_)) => {

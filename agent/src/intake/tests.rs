@@ -360,17 +360,21 @@ fn what_came_before_a_cut_is_not_sent_again() {
     let host = Host::new();
     let (_, whole, all) = host.rebuild(&[], &files, true, Other::Answers);
     whole.unwrap();
-    for percent in [1, 50, 99] {
+    // A release before is nothing like it, but makes both ends speak of pieces.
+    let before: Files = [("large".to_owned(), (false, vec![1, 2, 3]))].into();
+    for (percent, recipes) in [(1, false), (50, false), (99, false), (50, true), (99, true)] {
         let host = Host::new();
+        let old = recipes.then(|| host.base("old", &before));
         let cut = Other::LeavesAfter(all * percent / 100);
-        let (attempt, broken, _) = host.rebuild(&[], &files, true, cut);
+        let (attempt, broken, _) = host.rebuild(old.as_slice(), &files, true, cut);
         assert!(broken.unwrap_err().broke_off());
         let came = host.folder.path().join("came");
         fs_err::rename(attempt.release(), &came).unwrap();
         let list = host.folder.path().join("list");
         fs_err::write(&list, tree(&files).render()).unwrap();
-        let part = [Base::open(&came, &list, false).unwrap()];
-        let (attempt, rebuilt, rest) = host.rebuild(&part, &files, true, Other::Answers);
+        let part = Base::open(&came, &list, false).unwrap();
+        let bases: Vec<Base> = [part].into_iter().chain(old).collect();
+        let (attempt, rebuilt, rest) = host.rebuild(&bases, &files, true, Other::Answers);
         rebuilt.unwrap();
         assert_is(&attempt, &files);
         // Whole blocks of the compression are lost with a cut, and no more.
