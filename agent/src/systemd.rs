@@ -57,6 +57,15 @@ pub(crate) fn state(unit: &str) -> Result<UnitState, CommandError> {
     Ok(parse_state(&said))
 }
 
+/// The process that a unit is; 0 where it does not run.
+pub(crate) fn main_process(unit: &str) -> Result<u32, CommandError> {
+    let said = command::run(
+        "systemctl",
+        &["show", "--property=MainPID", "--value", unit],
+    )?;
+    Ok(said.trim().parse().unwrap_or(0))
+}
+
 /// How much memory the processes of a unit hold themselves, without what the kernel caches of
 /// files for them; where it is counted.
 pub(crate) fn own_memory(unit: &str) -> Option<u64> {

@@ -101,6 +101,16 @@ fn a_broken_site() -> Told {
         "curl -sfH 'Host: {own}' http://127.0.0.1/static/a.txt"
     ))?;
     assert_eq!(asset, "asset\n");
+
+    // An old worker of nginx answers as before until it is told to end: only then is it done.
+    other.change_app_file(|text| text.replace("\"/static/\" =", "\"/files/\" ="))?;
+    let moved = lease.release(&other, "1.1.0", &Behaviour::Good)?;
+    host.sh(
+        "old=$(pgrep -f '^nginx: worker process$'); kill -STOP $old\n\
+         (sleep 5; touch /run/awake; kill -CONT $old) > /dev/null 2>&1 &",
+    )?;
+    ended(&lease.deploy(OTHER, &moved)?, 0);
+    host.sh("test -e /run/awake")?;
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod slot_unit;
 mod switch;
 mod take_back;
 mod way_back;
+mod workers;
 
 pub(crate) use health::is_healthy;
 pub(crate) use may_serve::{Wanted, may_serve};

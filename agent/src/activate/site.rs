@@ -11,6 +11,7 @@ use longshore_shared::manifest::Manifest;
 use thiserror::Error;
 
 use super::probe::ask_web_server;
+use super::workers::Workers;
 use crate::command::{self, CommandError};
 use crate::host::{Front, Tls};
 use crate::journal;
@@ -368,12 +369,14 @@ impl Site {
         answer.is_ok_and(|answer| answer.status == 200 && answer.body == self.marker)
     }
 
-    /// nginx reports success before it has looked at anything, so the site itself is asked.
+    /// nginx reports success before it has looked at anything, so the site itself is asked. Its
+    /// answer came from a new worker; the next one could come from an old one.
     fn reload(&self, layout: &AppLayout, front: &Front) -> Result<(), SiteError> {
+        let before = Workers::now().map_err(SiteError::Nginx)?;
         systemd::reload("nginx").map_err(SiteError::Nginx)?;
         let deadline = Instant::now() + UNTIL_RELOADED;
         while Instant::now() < deadline {
-            if self.answers(front) {
+            if self.answers(front) && before.have_retired() {
                 return Ok(());
             }
             std::thread::sleep(BETWEEN_LOOKS);
