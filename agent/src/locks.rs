@@ -109,6 +109,27 @@ impl Locks {
         Ok(())
     }
 
+    /// The same person came back on another connection.
+    pub(crate) fn hand_over(&self, app: &AppName, from: Claimant, to: Claimant) {
+        if let Some(held) = self.lock().get_mut(app).filter(|held| held.by == from) {
+            (held.by, held.wanted) = (to, true);
+        }
+    }
+
+    /// Takes a lock from whoever has begun nothing under it, if that is so.
+    pub(crate) fn take_over(
+        &self,
+        app: &AppName,
+        by: Claimant,
+        holder: Holder,
+        release: Option<Sha256Digest>,
+    ) -> bool {
+        let mut all = self.lock();
+        let idle = all.get_mut(app).filter(|held| held.operations == 0);
+        idle.map(|held| *held = Held::new(by, holder, release))
+            .is_some()
+    }
+
     /// Waits for a while for an app's lock to become free.
     pub(crate) fn wait(&self, app: &AppName, patience: Duration) {
         let taken = |all: &mut BTreeMap<AppName, Held>| all.contains_key(app);
@@ -278,5 +299,34 @@ mod tests {
         });
         locks.take(&app("a"), ONE, ann(), None).unwrap();
         assert!(!same(&locks, None));
+    }
+
+    #[test]
+    fn a_lock_goes_with_whoever_comes_back_on_another_connection() {
+        let locks = Locks::default();
+        locks.take(&app("a"), ONE, ann(), None).unwrap();
+        let share = locks.share(&app("a"), ONE).unwrap();
+        locks.hand_over(&app("a"), ONE, OTHER);
+        locks.release(ONE, None);
+        drop(share);
+        locks.take(&app("a"), OTHER, ann(), None).unwrap();
+        assert!(locks.take(&app("a"), ONE, ann(), None).is_err());
+        // What is not theirs stays where it is.
+        locks.hand_over(&app("a"), ONE, ONE);
+        assert!(locks.share(&app("a"), OTHER).is_some());
+    }
+
+    #[test]
+    fn root_takes_over_from_who_brings_the_same_and_has_not_begun() {
+        let locks = Locks::default();
+        let release = Some(Sha256Digest::of(b"1"));
+        let root = || Holder::Root("deploy by root".to_owned());
+        locks.take(&app("a"), ONE, ann(), release).unwrap();
+        assert!(locks.take(&app("a"), OTHER, root(), release).is_err());
+        let share = locks.share(&app("a"), ONE).unwrap();
+        assert!(!locks.take_over(&app("a"), OTHER, root(), release));
+        drop(share);
+        assert!(locks.take_over(&app("a"), OTHER, root(), release));
+        assert!(locks.share(&app("a"), ONE).is_none());
     }
 }

@@ -7,9 +7,10 @@ use std::error::Error;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{
     Event, Failed, FromAgent, Outcome, Problem, Reply, StepState,
 };
@@ -18,7 +19,7 @@ use crate::command::printable;
 use crate::events::EventLog;
 use crate::journal;
 use crate::ledger::{Ledger, LedgerError, NewOperation};
-use crate::locks::Share;
+use crate::locks::{Claimant, Locks, Share};
 use crate::systemd;
 
 /// How many ended operations stay at hand for a controller that comes back.
@@ -28,6 +29,9 @@ const MOST_ENDED: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Operation {
     id: u64,
+    app: AppName,
+    /// Who holds the app's lock for it: the connection that began it, or that took it over.
+    claimant: AtomicU64,
     who: String,
     ledger: Arc<Ledger>,
     log: EventLog,
@@ -223,12 +227,14 @@ impl Operation {
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
-    /// Whoever began it came back on another connection: what it still waits for on the one before
-    /// will never come.
-    pub(crate) fn hang_up(&self, who: &str) {
+    /// Whoever began it came back on another connection, which has the lock from now on: nobody is to
+    /// be in their own way. What it still waits for on the one before will never come.
+    pub(crate) fn come_back(&self, who: &str, by: Claimant, locks: &Locks) {
         if who != self.who {
             return;
         }
+        let before = Claimant(self.claimant.swap(by.0, Ordering::Relaxed));
+        locks.hand_over(&self.app, before, by);
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stream) = &*source {
             // One that has ended needs no ending.
@@ -270,6 +276,10 @@ impl Operation {
             Ok(reply) if is_unchanged(reply) => (Outcome::Unchanged, None),
             Ok(_) => (Outcome::Done, None),
             Err(trouble @ Trouble::Refused(_)) => (Outcome::Refused, Some(trouble.message())),
+            // What came is kept, and nothing else was changed.
+            Err(trouble) if trouble.broke_off() && !trouble.is_cancelled() => {
+                (Outcome::TakenBack, Some(trouble.message()))
+            }
             Err(trouble @ Trouble::Failed(_)) => (Outcome::Failed, Some(trouble.message())),
         };
         if let Err(error) = self.ledger.end(self.id, outcome, message.as_deref()) {
@@ -316,9 +326,12 @@ impl Operations {
         &self,
         ledger: &Arc<Ledger>,
         new: &NewOperation,
+        by: Claimant,
     ) -> Result<Arc<Operation>, LedgerError> {
         let operation = Arc::new(Operation {
             id: ledger.begin(new)?,
+            app: new.app.clone(),
+            claimant: AtomicU64::new(by.0),
             who: new.who.clone(),
             ledger: Arc::clone(ledger),
             log: EventLog::default(),

@@ -117,6 +117,11 @@ fn settle_other(
             interrupted("how far the migration came is for the database to tell"),
         )),
         (_, Some(_)) => Ok((Outcome::Done, interrupted("the release is whole"))),
+        // They may be why the agent was stopped: nobody is to run them again without a thought.
+        (_, None) if intake::stopped_in_steps(&AppLayout::new(app), row.id) => Ok((
+            Outcome::Failed,
+            interrupted("steps of [[prepare]] were at work, and what they made was thrown away"),
+        )),
         (_, None) => Ok((
             Outcome::TakenBack,
             interrupted("what had come of the release is kept for the next try"),

@@ -75,6 +75,8 @@ pub enum ClientError {
     OtherEnvironment { found: EnvironmentName },
     #[error("the agent gave an answer that this longshore does not know")]
     UnknownAnswer,
+    #[error("the host says more and more while it is sent what it asked for")]
+    Talks,
     #[error("cannot read what the host asked for")]
     Source(#[source] io::Error),
     /// The stream ended; whoever opened it can tell why.
@@ -226,7 +228,8 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
         loop {
             tokio::select! {
                 written = &mut writing => return written.map_err(|_| ClientError::Ended),
-                heard = self.inbox.recv(), if self.waiting.len() < INBOX => match heard {
+                heard = self.inbox.recv() => match heard {
+                    Some(_) if self.waiting.len() == INBOX => return Err(ClientError::Talks),
                     Some(message) => self.waiting.push_back(message?),
                     // A line that is lost while it has no room for more would never have room again.
                     None => return Err(ClientError::Ended),

@@ -19,6 +19,17 @@ pub(crate) const STORIES: &[Story] = &[
 
 const TINY: Sample = Sample::Tiny;
 
+/// Gives the app's user a right to whatever is made in the release from now on.
+const ACCESS_LISTS: &str = r#"
+import os, struct
+nobody = 0xFFFFFFFF
+entries = [(1, 7, nobody), (2, 7, os.getuid()), (4, 7, nobody), (16, 7, nobody), (32, 5, nobody)]
+acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+os.setxattr(".", "system.posix_acl_default", acl)
+os.mkdir("d")
+assert os.listxattr("d")
+"#;
+
 fn never_lead_root_out() -> Told {
     let lease = lease(1)?;
     let host = &lease.hosts[0];
@@ -50,14 +61,24 @@ fn never_lead_root_out() -> Told {
         host.sh(&format!("test ! -e /srv/longshore/tiny/releases/{version}"))?;
         assert_eq!(host.sh(etc)?, before, "{attack}");
     }
-    // Bits that a release must not keep are taken away.
-    let bits = "[[prepare]]\nrun = [\"cp /bin/true t && chmod 4777 t && chmod 777 .\"]\n";
+    // Bits and access lists that a release must not keep are taken away.
+    let bits = "[[prepare]]\nrun = [\"cp /bin/true t && chmod 4777 t && chmod 777 . && cp serve.py x && mv x serve.py\", \"python3 lists.py\"]\n";
+    fs_err::write(repository.folder().join("lists.py"), ACCESS_LISTS)?;
     repository.change_app_file(|_| format!("{plain}\n{bits}"))?;
     let release = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
     ended(&lease.deploy(TINY, &release)?, 0);
     let modes = host.sh("cd /srv/longshore/tiny/current/ && stat -c '%a %U:%G' . t app.py")?;
     // What a step made is not trusted in later releases, which its group tells.
     assert_eq!(modes, "755 root:root\n755 root:app-tiny\n644 root:root\n");
+    let inherited = host.sh(
+        "cd /srv/longshore/tiny/current/ && stat -c '%a %U' .longshore .longshore/layers d && \
+         python3 -c 'import os; print([os.listxattr(p) for p in (\".\", \"d\", \".longshore\")])'",
+    )?;
+    assert_eq!(inherited, "755 root\n644 root\n755 root\n[[], [], []]\n");
+    repository.change_app_file(|_| plain.clone())?;
+    let next = lease.release(&repository, "1.3.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &next)?, 0);
+    host.sh("cd /srv/longshore/tiny/releases && test $(stat -c %G 1.2.0/serve.py 1.3.0/serve.py | tr '\\n' ,) = app-tiny,root, && ! test 1.2.0/serve.py -ef 1.3.0/serve.py")?;
     host.sh("systemctl is-active longshore-agent")?;
     Ok(())
 }

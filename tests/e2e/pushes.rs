@@ -351,8 +351,18 @@ fn durable() -> Told {
             fs_err::write(file, format!("{minor} {number}"))?;
         }
         let release = scene.release(&format!("1.{minor}.0"))?;
-        let kinds = "fsync,fdatasync,sync,syncfs,sync_file_range";
+        let kinds = "fsync,fdatasync,sync,syncfs,sync_file_range,rename,renameat,renameat2";
         let calls = calls::during(scene.host(), kinds, || scene.stage(&release).map(drop))?;
+        // First all of it is durable, then it gets its name, then the name is durable.
+        let at = |name: &str| calls.iter().rposition(|call| call.starts_with(name));
+        assert!(
+            at("syncfs") < at("rename") && at("rename") < at("fsync"),
+            "{calls:?}"
+        );
+        let (renames, calls): (Vec<_>, Vec<_>) = calls
+            .into_iter()
+            .partition(|call| call.starts_with("rename"));
+        assert_eq!(renames.len(), 1, "{renames:?}");
         let of = |name: &str| calls.iter().filter(|call| *call == name).count();
         assert_eq!(of("syncfs"), 1, "{calls:?}");
         assert_eq!(of("syncfs") + of("fsync"), calls.len(), "{calls:?}");

@@ -1,7 +1,7 @@
 //! What comes in from the controller: one zstd frame for each question, with contents in it that
 //! are told plainly or as recipes.
 
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read, Take, Write};
 
 use longshore_shared::pieces::{Held, RecipeReader};
 use zstd::stream::read::Decoder;
@@ -11,12 +11,30 @@ use crate::peer::PeerError;
 /// A window of 8 MiB bounds what a frame can make the agent reserve.
 const LARGEST_WINDOW_LOG: u32 = 23;
 
+/// Nobody keeps an operation, and with it the lock, by an answer without an end. Neither what does
+/// not compress nor a recipe of short pieces is longer.
+fn most(bytes: u64) -> u64 {
+    bytes.saturating_mul(2).saturating_add(1 << 20)
+}
+
+/// Reads the rest of an answer that is of no use.
+pub(super) fn drain(rest: impl Read, bytes: u64) -> io::Result<()> {
+    let most = most(bytes);
+    if io::copy(&mut rest.take(most), &mut io::sink())? < most {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "much more was sent than was asked for",
+    ))
+}
+
 /// The contents of one answer, in the order in which they were asked for.
 pub(super) struct Arrival<R: Read, H> {
     told: Told<Frame<R>, H>,
 }
 
-type Frame<R> = BufReader<Decoder<'static, BufReader<R>>>;
+type Frame<R> = BufReader<Decoder<'static, BufReader<Take<R>>>>;
 
 enum Told<F, H> {
     Plainly(F),
@@ -31,9 +49,9 @@ pub(super) enum Made {
 }
 
 impl<R: Read, H: Held> Arrival<R, H> {
-    /// Reads an answer; of recipes, if the question said what is held.
-    pub(super) fn new(data: R, held: Option<H>) -> io::Result<Self> {
-        let mut decoder = Decoder::new(data)?.single_frame();
+    /// Reads an answer to a question for so many bytes; of recipes, if the question said what is held.
+    pub(super) fn new(data: R, bytes: u64, held: Option<H>) -> io::Result<Self> {
+        let mut decoder = Decoder::new(data.take(most(bytes)))?.single_frame();
         decoder.window_log_max(LARGEST_WINDOW_LOG)?;
         let frame = BufReader::new(decoder);
         let told = match held {
@@ -100,7 +118,7 @@ mod tests {
     }
 
     fn arrival(frame: &[u8]) -> Arrival<&[u8], Nothing> {
-        Arrival::new(frame, None).unwrap()
+        Arrival::new(frame, 1 << 20, None).unwrap()
     }
 
     #[test]

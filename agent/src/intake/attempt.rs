@@ -14,8 +14,8 @@ use super::room::room_problem;
 use crate::layout::AppLayout;
 use crate::trash;
 
-/// The newest holds nearly all of what the ones before it had; one that broke off while it still
-/// copied from another does not.
+/// The fullest holds nearly all of what the others have; one that broke off while it still copied
+/// from another may not.
 const MOST_LEFT: usize = 2;
 /// Nobody comes back for what is older.
 const LONGEST_LEFT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -83,9 +83,19 @@ impl Attempt {
         if !matches!(room_problem(&layout.staging(), 0, 0), Ok(None)) {
             return discard_all(Self::all(layout));
         }
-        let all = Self::all(layout).into_iter().enumerate();
-        let old = all.filter(|(newer, one)| *newer >= MOST_LEFT || !one.is_fresh());
-        discard_all(old.map(|(_, one)| one));
+        let kept = Self::fullest(layout);
+        let others = Self::all(layout).into_iter();
+        discard_all(others.filter(|one| kept.iter().all(|kept| kept.operation != one.operation)));
+    }
+
+    /// Those to keep. One that broke off as soon as it had begun is not to push out one that has
+    /// something.
+    fn fullest(layout: &AppLayout) -> Vec<Self> {
+        let mut kept = Self::all(layout);
+        kept.retain(Self::is_fresh);
+        kept.sort_by_cached_key(|one| std::cmp::Reverse(size(&one.release())));
+        kept.truncate(MOST_LEFT);
+        kept
     }
 
     fn is_fresh(&self) -> bool {
@@ -93,10 +103,20 @@ impl Attempt {
         written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < LONGEST_LEFT))
     }
 
+    /// Then the folder is the app's; or what the steps made is aside, and not yet deleted.
+    fn had_steps(&self) -> bool {
+        let is_apps = fs_err::symlink_metadata(self.release()).is_ok_and(|a| a.uid() != 0);
+        is_apps || self.spoiled().exists()
+    }
+
+    fn spoiled(&self) -> PathBuf {
+        self.folder.join("spoiled")
+    }
+
     /// Steps of the release failed in it: what was signed is kept for the next one, in a folder that
     /// is root's, and what they made is not.
     pub(super) fn salvage(&self, layout: &AppLayout, tree: &Tree) {
-        let spoiled = self.folder.join("spoiled");
+        let spoiled = self.spoiled();
         let salvaged = || -> io::Result<()> {
             fs_err::rename(self.release(), &spoiled)?;
             let base = Base::open(&spoiled, &self.tree(), false);
@@ -128,12 +148,25 @@ impl Attempt {
 
 /// What in `staging/` is still of use after the agent was stopped at any moment.
 pub(crate) fn worth_keeping(layout: &AppLayout) -> Vec<PathBuf> {
-    let mut kept = Attempt::all(layout);
-    kept.truncate(MOST_LEFT);
-    // Where steps of the release were at work, the folder is the app's.
-    let is_ours = |release: &Path| fs_err::symlink_metadata(release).is_ok_and(|a| a.uid() == 0);
-    kept.retain(|attempt| attempt.is_fresh() && is_ours(&attempt.release()));
+    let mut kept = Attempt::fullest(layout);
+    kept.retain(|attempt| !attempt.had_steps());
     kept.into_iter().map(|attempt| attempt.folder).collect()
+}
+
+/// Whether steps of the release were at work when the agent was stopped in this operation.
+pub(crate) fn stopped_in_steps(layout: &AppLayout, operation: u64) -> bool {
+    Attempt::in_folder(&layout.staging(), operation).had_steps()
+}
+
+/// In bytes, as far as it can be read.
+fn size(folder: &Path) -> u64 {
+    let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
+    let of_entry = |entry: fs_err::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => size(&entry.path()),
+        Ok(about) => about.len(),
+        Err(_) => 0,
+    };
+    entries.map(of_entry).sum()
 }
 
 fn discard_all(attempts: impl IntoIterator<Item = Attempt>) {

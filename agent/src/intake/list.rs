@@ -7,7 +7,7 @@ use longshore_shared::manifest::{Manifest, ManifestError};
 use longshore_shared::tree::Tree;
 use longshore_shared::wire::latest::Ask;
 
-use super::arrival::{Arrival, cut_off};
+use super::arrival::{Arrival, cut_off, drain};
 use super::base::Base;
 use super::pieces::TextPieces;
 use super::{Dialog, came_wrong, hostile};
@@ -36,8 +36,7 @@ pub(super) fn receive(
             Err(error) if cut_off(&error).is_some() => return Err(came_wrong(error)),
             // Two pieces looked alike: all of it is sent.
             Ok(Err(_)) | Err(_) => {
-                let drained = io::copy(&mut dialog.peer.rest(), &mut io::sink());
-                drained.map_err(came_wrong)?;
+                drain(dialog.peer.rest(), manifest.tree.size).map_err(came_wrong)?;
             }
         }
     }
@@ -56,7 +55,7 @@ fn ask(
         held: held.as_ref().map(TextPieces::told),
     };
     let data = dialog.ask(operation, ask).map_err(io::Error::other)?;
-    let mut arrival = Arrival::new(data, held)?;
+    let mut arrival = Arrival::new(data, manifest.tree.size, held)?;
     let mut text = Vec::new();
     arrival.next(manifest.tree.size, &mut text)?;
     arrival.finish()?;

@@ -46,7 +46,7 @@ use crate::system_file;
 use crate::trash;
 use crate::trust;
 
-pub(crate) use attempt::worth_keeping;
+pub(crate) use attempt::{stopped_in_steps, worth_keeping};
 pub(crate) use room::room_problem;
 
 use attempt::Attempt;

@@ -229,7 +229,12 @@ fn alike<'a>(lacking: &[&Entry], tree: &Tree, bases: &'a [Base]) -> (Vec<(&'a Ba
     let wanted: HashSet<Sha256Digest> = tree.entries().iter().map(|entry| entry.digest).collect();
     let most = lacking.iter().map(|entry| entry.size).sum::<u64>() * 2 + SPARE;
     let (mut same_place, mut gone) = (Vec::new(), Vec::new());
-    for base in bases {
+    let newest = bases.iter().position(Base::is_whole);
+    for (number, base) in bases.iter().enumerate() {
+        // The releases before the newest have little that it has not; what broke off may have.
+        if base.is_whole() && newest != Some(number) {
+            continue;
+        }
         let Some(held) = base.tree() else { continue };
         for entry in held.entries() {
             if !matches!(entry.kind, Kind::File | Kind::Executable) {
@@ -240,10 +245,6 @@ fn alike<'a>(lacking: &[&Entry], tree: &Tree, bases: &'a [Base]) -> (Vec<(&'a Ba
             } else if !wanted.contains(&entry.digest) {
                 gone.push((base, entry.path.clone()));
             }
-        }
-        // The releases before that one have little that it has not.
-        if base.is_whole() {
-            break;
         }
     }
     let mut bytes = 0;

@@ -12,7 +12,7 @@ use longshore_shared::digest::Digesting;
 use longshore_shared::tree::{Entry, Kind, Tree};
 use longshore_shared::wire::latest::Ask;
 
-use super::arrival::{Arrival, Made, cut_off};
+use super::arrival::{Arrival, Made, cut_off, drain};
 use super::attempt::Attempt;
 use super::base::{Base, mode};
 use super::linking::link_what_is_here;
@@ -56,7 +56,7 @@ impl<'a> Rebuild<'a> {
         let mut unfit = Vec::new();
         // What is lacking may be scattered over the tree; each question has to fit one message.
         for wanted in ranges(&lacking).chunks(MOST_RANGES) {
-            unfit.extend(self.fetch(wanted, pieces.take(), dialog, &mut targets)?);
+            unfit.extend(self.fetch(wanted, pieces.as_mut(), dialog, &mut targets)?);
         }
         // Where two pieces looked alike, or an old file changed meanwhile, all of it is sent.
         for wanted in ranges(&unfit).chunks(MOST_RANGES) {
@@ -96,7 +96,7 @@ impl<'a> Rebuild<'a> {
     fn fetch(
         &self,
         wanted: &[(u64, u64)],
-        held: Option<FilePieces<'_>>,
+        held: Option<&mut FilePieces<'_>>,
         dialog: &mut Dialog<'_>,
         targets: &mut BTreeMap<&'a str, String>,
     ) -> Result<Vec<usize>, Trouble> {
@@ -108,10 +108,11 @@ impl<'a> Rebuild<'a> {
                 Some((at, self.tree.entries().get(at)?))
             })
             .collect();
+        let bytes = entries.iter().map(|(_, entry)| entry.size).sum();
         let ask = Ask::Contents {
             wanted: wanted.to_vec(),
-            bytes: entries.iter().map(|(_, entry)| entry.size).sum(),
-            held: held.as_ref().map(FilePieces::told),
+            bytes,
+            held: held.as_deref().map(FilePieces::told),
         };
         let recipes = held.is_some();
         let data = dialog
@@ -121,8 +122,7 @@ impl<'a> Rebuild<'a> {
             Ok(unfit) => Ok(unfit),
             // Pieces of other lengths that looked alike: nothing that follows is where it should be.
             Err(Unusable::Came(error)) if recipes && cut_off(&error).is_none() => {
-                let drained = io::copy(&mut dialog.peer.rest(), &mut io::sink());
-                drained.map_err(Unusable::Came)?;
+                drain(dialog.peer.rest(), bytes).map_err(Unusable::Came)?;
                 for (_, entry) in &entries {
                     targets.remove(entry.path.as_str());
                     // Those that were not reached are not there.
@@ -138,10 +138,11 @@ impl<'a> Rebuild<'a> {
         &self,
         entries: &[(usize, &'a Entry)],
         data: Data<'_>,
-        held: Option<FilePieces<'_>>,
+        held: Option<&mut FilePieces<'_>>,
         targets: &mut BTreeMap<&'a str, String>,
     ) -> Result<Vec<usize>, Unusable> {
-        let mut arrival = Arrival::new(data, held).map_err(Unusable::Came)?;
+        let bytes = entries.iter().map(|(_, entry)| entry.size).sum();
+        let mut arrival = Arrival::new(data, bytes, held).map_err(Unusable::Came)?;
         let mut unfit = Vec::new();
         for (at, entry) in entries {
             match self.receive(entry, &mut arrival, targets)? {
@@ -159,7 +160,7 @@ impl<'a> Rebuild<'a> {
     fn receive(
         &self,
         entry: &'a Entry,
-        arrival: &mut Arrival<Data<'_>, FilePieces<'_>>,
+        arrival: &mut Arrival<Data<'_>, &mut FilePieces<'_>>,
         targets: &mut BTreeMap<&'a str, String>,
     ) -> Result<Option<Made>, Unusable> {
         if entry.kind == Kind::Symlink {

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Component, Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::MEND_DISK;
 use crate::layout::AppLayout;
 use crate::operation::Trouble;
@@ -89,6 +91,21 @@ fn own(path: &Path, about: &std::fs::Metadata, mode: u32) -> io::Result<()> {
     }
     if about.mode() & 0o7777 != mode {
         fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    if about.uid() != 0 {
+        forget_lists(path)?;
+    }
+    Ok(())
+}
+
+/// Access lists would outlive the owner, and that of a folder is what all made in it inherits. Only
+/// an owner can set them, and that is root by now.
+fn forget_lists(path: &Path) -> io::Result<()> {
+    for list in ["system.posix_acl_default", "system.posix_acl_access"] {
+        match rustix::fs::lremovexattr(path, list) {
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

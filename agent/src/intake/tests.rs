@@ -22,6 +22,7 @@ use super::rebuild::Rebuild;
 use crate::events::Cursor;
 use crate::layout::AppLayout;
 use crate::ledger::{Ledger, NewOperation};
+use crate::locks::Claimant;
 use crate::operation::{Operation, Operations, Trouble};
 use crate::peer::Peer;
 
@@ -211,7 +212,9 @@ impl Host {
         Self {
             folder: tempfile::tempdir().unwrap(),
             layout: AppLayout::new(&app),
-            operation: Operations::default().begin(&ledger, &new).unwrap(),
+            operation: Operations::default()
+                .begin(&ledger, &new, Claimant(1))
+                .unwrap(),
         }
     }
 
@@ -222,6 +225,15 @@ impl Host {
         let list = self.folder.path().join(format!("{name}.tree"));
         fs_err::write(&list, tree(files).render()).unwrap();
         Base::open(&folder, &list, true).unwrap()
+    }
+
+    /// What came of a try that broke off.
+    fn part(&self, attempt: &Attempt, files: &Files, number: usize) -> Base {
+        let came = self.folder.path().join(format!("part-{number}"));
+        fs_err::rename(attempt.release(), &came).unwrap();
+        let list = self.folder.path().join(format!("part-{number}.tree"));
+        fs_err::write(&list, tree(files).render()).unwrap();
+        Base::open(&came, &list, false).unwrap()
     }
 
     /// One try; also how many bytes were sent for it.
@@ -325,6 +337,7 @@ proptest! {
         harms in harms(),
         recipes in any::<bool>(),
         mistakes in any::<bool>(),
+        cuts in proptest::collection::vec(0usize..1500, 0..3),
     ) {
         let host = Host::new();
         let mut files = new;
@@ -333,25 +346,69 @@ proptest! {
                 files.insert(path.clone(), file.clone());
             }
         }
-        let base = [host.base("old", &old)];
-        for one in harms {
+        let mut bases = vec![host.base("old", &old)];
+        let mut harms = harms.into_iter();
+        for one in harms.by_ref().take(2) {
             harm(&host.folder.path().join("old"), &old, one);
         }
+        for (number, cut) in cuts.into_iter().enumerate() {
+            let (attempt, rebuilt, _) = host.rebuild(&bases, &files, recipes, Other::LeavesAfter(cut));
+            if rebuilt.is_ok() {
+                assert_is(&attempt, &files);
+            }
+            // What broke off last comes first, and what did before comes last.
+            let part = host.part(&attempt, &files, number);
+            bases.insert(number % 2 * bases.len(), part);
+            if let Some(one) = harms.next() {
+                harm(&host.folder.path().join(format!("part-{number}")), &files, one);
+            }
+        }
         let other = if mistakes { Other::Mistakes } else { Other::Answers };
-        let (attempt, rebuilt, _) = host.rebuild(&base, &files, recipes, other);
+        let (attempt, rebuilt, _) = host.rebuild(&bases, &files, recipes, other);
         prop_assert!(rebuilt.is_ok(), "{:?}", rebuilt);
         assert_is(&attempt, &files);
     }
 }
 
-#[test]
-fn what_came_before_a_cut_is_not_sent_again() {
+/// Files of lines that are like no others.
+fn noise() -> impl FnMut(u32) -> Vec<u32> {
     let mut noise = 1u32;
     let mut line = move || {
         noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         noise
     };
-    let mut file = move |lines: u32| (0..lines).map(|_| line()).collect();
+    move |lines| (0..lines).map(|_| line()).collect()
+}
+
+#[test]
+fn a_try_that_brought_nothing_takes_nothing_from_the_one_before() {
+    let files: Files = [("large".to_owned(), (false, noise()(60_000)))].into();
+    let before: Files = [("large".to_owned(), (false, vec![1, 2, 3]))].into();
+    let host = Host::new();
+    let (attempt, whole, all) = host.rebuild(&[], &files, true, Other::Answers);
+    whole.unwrap();
+    host.part(&attempt, &files, 0);
+    let old = host.base("old", &before);
+    let (attempt, broken, _) = host.rebuild(
+        std::slice::from_ref(&old),
+        &files,
+        true,
+        Other::LeavesAfter(all / 2),
+    );
+    assert!(broken.unwrap_err().broke_off());
+    let first = host.part(&attempt, &files, 1);
+    let (attempt, broken, _) = host.rebuild(&[], &files, true, Other::LeavesAfter(1));
+    assert!(broken.unwrap_err().broke_off());
+    let bases = [host.part(&attempt, &files, 2), old, first];
+    let (attempt, rebuilt, rest) = host.rebuild(&bases, &files, true, Other::Answers);
+    rebuilt.unwrap();
+    assert_is(&attempt, &files);
+    assert!(rest < all * 6 / 10, "{rest} of {all}");
+}
+
+#[test]
+fn what_came_before_a_cut_is_not_sent_again() {
+    let mut file = noise();
     // Many small ones, and a large one at the end.
     let mut files: Files = (0..20u32)
         .map(|number| (format!("file-{number:02}"), (false, file(1000))))
@@ -368,11 +425,7 @@ fn what_came_before_a_cut_is_not_sent_again() {
         let cut = Other::LeavesAfter(all * percent / 100);
         let (attempt, broken, _) = host.rebuild(old.as_slice(), &files, true, cut);
         assert!(broken.unwrap_err().broke_off());
-        let came = host.folder.path().join("came");
-        fs_err::rename(attempt.release(), &came).unwrap();
-        let list = host.folder.path().join("list");
-        fs_err::write(&list, tree(&files).render()).unwrap();
-        let part = Base::open(&came, &list, false).unwrap();
+        let part = host.part(&attempt, &files, 0);
         let bases: Vec<Base> = [part].into_iter().chain(old).collect();
         let (attempt, rebuilt, rest) = host.rebuild(&bases, &files, true, Other::Answers);
         rebuilt.unwrap();

@@ -16,6 +16,8 @@ use crate::peer::PeerError;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// Whoever brings the same release may be slow; nobody waits for them for ever.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Root, who need not wait for somebody who has begun nothing, gives them this to begin.
+const TIME_TO_BEGIN: Duration = Duration::from_secs(10);
 
 impl Session<'_> {
     /// Whoever brings the release that somebody else is bringing waits, and finds it here. The outer
@@ -32,7 +34,7 @@ impl Session<'_> {
             Err(trouble) => return Ok(Err(trouble)),
         };
         let mut told = false;
-        let until = Instant::now() + LONGEST_WAIT;
+        let since = Instant::now();
         loop {
             let taken = self
                 .agent
@@ -40,7 +42,17 @@ impl Session<'_> {
                 .take(app, self.claimant, holder.clone(), release);
             match taken {
                 Ok(()) => return Ok(Ok(Reply::Locked)),
-                Err(busy) if busy.same_release && !self.peer.stirs() && Instant::now() < until => {
+                Err(busy)
+                    if busy.same_release
+                        && !self.peer.stirs()
+                        && since.elapsed() < LONGEST_WAIT =>
+                {
+                    if matches!(holder, Holder::Root(_))
+                        && since.elapsed() > TIME_TO_BEGIN
+                        && self.take_over(app, &holder, release)
+                    {
+                        return Ok(Ok(Reply::Locked));
+                    }
                     if !told {
                         let detail = format!("waiting: {} brings the same release", busy.holder);
                         self.peer.send(&[note("lock", detail)])?;
@@ -51,6 +63,11 @@ impl Session<'_> {
                 Err(busy) => return Ok(Err(locked(app, &busy.holder))),
             }
         }
+    }
+
+    fn take_over(&self, app: &AppName, holder: &Holder, release: Option<Sha256Digest>) -> bool {
+        let locks = &self.agent.locks;
+        locks.take_over(app, self.claimant, holder.clone(), release)
     }
 
     fn may_lock(

@@ -1,7 +1,7 @@
 //! One connection's orders, one after the other: who may give them, and who carries them out.
 
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{
@@ -14,7 +14,7 @@ use crate::activate::{self, migrate};
 use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::{Host, Right};
-use crate::ledger::NewOperation;
+use crate::ledger::{LedgerError, NewOperation};
 use crate::locks::{Claimant, Share};
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
@@ -270,6 +270,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    fn begin(&self, new: &NewOperation) -> Result<Arc<Operation>, LedgerError> {
+        let operations = &self.agent.operations;
+        operations.begin(&self.agent.ledger, new, self.claimant)
+    }
+
     /// Staging talks with the peer first; only what follows the last byte goes on without it.
     fn stage(
         &mut self,
@@ -279,7 +284,7 @@ impl<'a> Session<'a> {
     ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
         let hook = self.peer.hook()?;
         let new = self.operation("stage", intake.app(), intake.version());
-        let operation = match self.agent.operations.begin(&self.agent.ledger, &new) {
+        let operation = match self.begin(&new) {
             Ok(operation) => operation,
             Err(error) => return Ok(Some(Err(error.into()))),
         };
@@ -316,7 +321,7 @@ impl<'a> Session<'a> {
         share: Share,
         work: impl FnOnce(&Arc<Agent>, &Operation) -> Result<Reply, Trouble> + Send + 'static,
     ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
-        let operation = match self.agent.operations.begin(&self.agent.ledger, new) {
+        let operation = match self.begin(new) {
             Ok(operation) => operation,
             Err(error) => return Ok(Some(Err(error.into()))),
         };
@@ -332,7 +337,8 @@ impl<'a> Session<'a> {
         if let Some(operation) = self.agent.operations.get(id) {
             let may = self.allowed(Right::Deploy).is_ok();
             if may {
-                operation.hang_up(&self.peer.person().name);
+                let who = &self.peer.person().name;
+                operation.come_back(who, self.claimant, &self.agent.locks);
             }
             return self
                 .follow_as(&operation, Cursor::default(), may)
@@ -392,7 +398,19 @@ impl<'a> Session<'a> {
 
 /// An operation that has to run to its end whether or not a thread can be had for it.
 fn spawn(work: impl FnOnce() + Send + 'static) {
-    std::thread::spawn(work);
+    let work = Arc::new(Mutex::new(Some(work)));
+    let in_thread = Arc::clone(&work);
+    let spawned = std::thread::Builder::new().spawn(move || run_once(&in_thread));
+    if spawned.is_err() {
+        run_once(&work);
+    }
+}
+
+fn run_once(work: &Mutex<Option<impl FnOnce()>>) {
+    let work = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(work) = work {
+        work();
+    }
 }
 
 fn load_host() -> Result<Host, Trouble> {

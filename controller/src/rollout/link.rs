@@ -347,6 +347,7 @@ impl LinkError {
                 ClientError::Codec(_)
                 | ClientError::NoHello
                 | ClientError::UnknownAnswer
+                | ClientError::Talks
                 | ClientError::Source(_) => Outcome::Failed,
             },
         }

@@ -56,8 +56,10 @@ fn send_all(
     };
     let mut reader = release.answer(&question).map_err(io::Error::other)?;
     loop {
-        let mut bytes = Vec::with_capacity(CHUNK);
-        reader.by_ref().take(CHUNK as u64).read_to_end(&mut bytes)?;
+        // What is there is sent: a host that waits for more than this is told that somebody is there.
+        let mut bytes = vec![0; CHUNK];
+        let read = reader.read(&mut bytes)?;
+        bytes.truncate(read);
         let covered = reader.covered();
         if bytes.is_empty() || sender.blocking_send(Ok(Chunk { bytes, covered })).is_err() {
             return Ok(());

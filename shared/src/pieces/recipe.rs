@@ -33,6 +33,8 @@ pub struct RecipeWriter<'a, W> {
     /// Where the last run ended.
     expected: u32,
     new: Vec<u8>,
+    /// Bytes of contents since something was last told for certain.
+    unsaid: usize,
 }
 
 impl<'a, W: Write> RecipeWriter<'a, W> {
@@ -44,6 +46,7 @@ impl<'a, W: Write> RecipeWriter<'a, W> {
             held,
             expected: 0,
             new: Vec::new(),
+            unsaid: 0,
         }
     }
 
@@ -51,13 +54,12 @@ impl<'a, W: Write> RecipeWriter<'a, W> {
     pub fn tell(&mut self, content: impl Read, bytes: u64) -> io::Result<()> {
         let mut cut = Cut::new(content, self.size);
         let mut left = bytes;
-        let mut unsaid = 0;
         let mut run: Option<Run> = None;
         while let Some(piece) = cut.next_piece()? {
             left = left
                 .checked_sub(piece.len() as u64)
                 .ok_or_else(|| io::Error::other("a content is longer than it was said to be"))?;
-            unsaid += piece.len();
+            self.unsaid += piece.len();
             let held = self.held.get(&Print::of(piece)).copied();
             match (&mut run, held) {
                 (Some(run), Some(number)) if run.first + run.count == number => run.count += 1,
@@ -81,12 +83,12 @@ impl<'a, W: Write> RecipeWriter<'a, W> {
                 }
             }
             // A host that waits must see now and then that there is somebody.
-            if unsaid >= MOST_UNSAID && left > 0 {
+            if self.unsaid >= MOST_UNSAID && left > 0 {
                 if run.is_some() || !self.new.is_empty() {
                     self.write(run.take().unwrap_or(NOTHING))?;
                 }
                 self.out.flush()?;
-                unsaid = 0;
+                self.unsaid = 0;
             }
         }
         if left > 0 {
@@ -136,6 +138,12 @@ pub struct RecipeReader<R> {
 pub trait Held {
     /// Writes one piece to `out`, and says how long it is. Nothing if there is no such piece.
     fn copy(&mut self, piece: u32, out: &mut impl Write) -> io::Result<Option<u64>>;
+}
+
+impl<H: Held> Held for &mut H {
+    fn copy(&mut self, piece: u32, out: &mut impl Write) -> io::Result<Option<u64>> {
+        (**self).copy(piece, out)
+    }
 }
 
 impl<R: Read> RecipeReader<R> {
