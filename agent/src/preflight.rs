@@ -5,7 +5,7 @@ use std::path::Path;
 use longshore_shared::app_file::Limits;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::name::{AppName, EnvironmentName};
-use longshore_shared::wire::latest::{Preflighted, Problem, Reply};
+use longshore_shared::wire::latest::{Preflighted, Problem, Reply, SwitchReason};
 
 use crate::activate::{self, Wanted, live, site};
 use crate::agent::Agent;
@@ -89,7 +89,15 @@ pub(crate) fn check(
     note(agent, who, app, release, &refusals)?;
     problems.extend(refusals);
     if let Some(manifest) = &manifest {
+        let restarts = matches!(
+            release,
+            Preflighted::Kept {
+                why: SwitchReason::Restart,
+                ..
+            }
+        );
         problems.extend(room(agent, &layout, manifest, staged)?);
+        problems.extend(memory_problem(agent, &layout, manifest, restarts)?);
         problems.extend(sites(&layout, manifest, front.as_ref()));
         problems.extend(kernel(&manifest.app_file.limits, &host.environment));
     }
@@ -148,7 +156,7 @@ fn note(
     })
 }
 
-/// Disk, inodes, and memory for both slots at once.
+/// Disk and inodes.
 fn room(
     agent: &Agent,
     layout: &AppLayout,
@@ -172,23 +180,23 @@ fn room(
         let next = "make room on this host, or lower keep_releases".to_owned();
         problems.extend(what.map(|what| Problem { what, next }));
     }
-    problems.extend(memory_problem(agent, layout, manifest)?);
     Ok(problems)
 }
 
 /// The new slot is taken to need what the live one does. Nothing is started for a release that
-/// runs already, and a slot that is still warm makes way.
+/// runs already, unless it is to be restarted, and a slot that is still warm makes way.
 fn memory_problem(
     agent: &Agent,
     layout: &AppLayout,
     manifest: &Manifest,
+    restarts: bool,
 ) -> Result<Option<Problem>, LedgerError> {
     let Some(live) = live::live(layout) else {
         return Ok(None);
     };
     let warm = agent.ledger.warm(&layout.app)?.map(|warm| warm.slot);
     let runs = |slot| live::in_slot(layout, slot).as_ref() == Some(&manifest.version);
-    if runs(live.slot) || warm.is_some_and(runs) {
+    if !restarts && (runs(live.slot) || warm.is_some_and(runs)) {
         return Ok(None);
     }
     let used = |slot| systemd::own_memory(&layout.unit(slot));

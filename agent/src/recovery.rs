@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use longshore_shared::name::AppName;
-use longshore_shared::wire::latest::Outcome;
+use longshore_shared::wire::latest::{Outcome, SwitchReason};
 
 use crate::activate::{self, cooldown, live};
 use crate::agent::Agent;
@@ -63,7 +63,7 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
     };
     let moved = live::live(&layout)
         .is_some_and(|live| live.slot == slot && live.version == *version)
-        && row.previous.as_ref() != Some(version);
+        && (row.previous.as_ref() != Some(version) || why == SwitchReason::Restart);
     if moved {
         let left = row.previous.as_ref();
         activate::finish(agent, &layout, slot, version, left, why)?;

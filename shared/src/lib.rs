@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod name;
 pub mod path_pattern;
 pub mod pieces;
+pub mod settings;
 pub mod setup;
 pub mod signature;
 pub mod span;

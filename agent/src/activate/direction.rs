@@ -84,7 +84,10 @@ fn judge(live: Option<&Version>, to: &Version, why: SwitchReason, known: bool) -
             let fine = live == to || to.cmp_precedence(live).is_gt();
             (!fine).then_some(if known { Turn::Back } else { Turn::Older })
         }
-        SwitchReason::Rollback | SwitchReason::Return => (!known).then_some(Turn::Unproven),
+        SwitchReason::Restart if live == Some(to) => None,
+        SwitchReason::Rollback | SwitchReason::Return | SwitchReason::Restart => {
+            (!known).then_some(Turn::Unproven)
+        }
     }
 }
 

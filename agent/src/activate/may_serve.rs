@@ -5,7 +5,7 @@ use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::SwitchReason;
 use semver::Version;
 
-use super::direction;
+use super::{direction, live};
 use crate::agent::Agent;
 use crate::host::Host;
 use crate::layout::AppLayout;
@@ -34,6 +34,7 @@ pub(crate) fn may_serve(agent: &Agent, host: &Host, wanted: Wanted<'_>) -> Resul
         direction::check(agent, &host.environment, &layout, to, why)?;
     }
     let proof = Proof {
+        serves: live::live(&layout).is_some_and(|live| live.version == *wanted.version),
         good: direction::found_good(agent, wanted.app, wanted.version)?,
         served_just_before: served_just_before(agent, wanted)?,
     };
@@ -47,6 +48,8 @@ pub(crate) fn may_serve(agent: &Agent, host: &Host, wanted: Wanted<'_>) -> Resul
 /// What this host itself knows of a release.
 #[derive(Debug, Clone, Copy)]
 struct Proof {
+    /// It is what serves.
+    serves: bool,
     /// It has served here.
     good: bool,
     /// It is what served a moment ago.
@@ -70,6 +73,9 @@ impl Proof {
         match why {
             _ if !self.good => Asks::Signer,
             SwitchReason::Deploy => Asks::Signer,
+            // Its code runs already, and a reboot would start it too.
+            SwitchReason::Restart if self.serves => Asks::Nothing,
+            SwitchReason::Restart => Asks::Signer,
             SwitchReason::Rollback if even_revoked => Asks::Nothing,
             // A rollout that failed elsewhere goes back to what served a moment ago.
             SwitchReason::Return if self.served_just_before => Asks::Nothing,
@@ -94,6 +100,7 @@ mod tests {
     #[test]
     fn a_word_never_stands_in_for_what_the_host_knows() {
         let proof = |good, served_just_before| Proof {
+            serves: false,
             good,
             served_just_before,
         };
@@ -101,6 +108,7 @@ mod tests {
             SwitchReason::Deploy,
             SwitchReason::Rollback,
             SwitchReason::Return,
+            SwitchReason::Restart,
         ];
         for why in all {
             for even_revoked in [false, true] {
@@ -114,6 +122,13 @@ mod tests {
         assert_eq!(good.asks(SwitchReason::Rollback, false), Asks::NotRevoked);
         assert_eq!(good.asks(SwitchReason::Rollback, true), Asks::Nothing);
         assert_eq!(good.asks(SwitchReason::Return, true), Asks::NotRevoked);
+        assert_eq!(good.asks(SwitchReason::Restart, true), Asks::Signer);
+        let serves = Proof {
+            serves: true,
+            ..good
+        };
+        assert_eq!(serves.asks(SwitchReason::Restart, false), Asks::Nothing);
+        assert_eq!(serves.asks(SwitchReason::Deploy, true), Asks::Signer);
         assert_eq!(
             proof(true, true).asks(SwitchReason::Return, false),
             Asks::Nothing

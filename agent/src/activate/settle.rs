@@ -50,7 +50,7 @@ pub(super) fn settle(
     ledger.serve(app, &manifest.version, slot)?;
     if let Some(left) = left.filter(|left| **left != manifest.version) {
         match why {
-            SwitchReason::Deploy => {}
+            SwitchReason::Deploy | SwitchReason::Restart => {}
             SwitchReason::Rollback => ledger.judge(app, left, Verdict::Bad)?,
             // It served for a moment, and another host has shown that it should not: nothing goes
             // back to it by itself.

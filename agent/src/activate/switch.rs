@@ -58,6 +58,21 @@ pub(crate) fn verb(why: SwitchReason) -> &'static str {
         SwitchReason::Deploy => "deploy",
         SwitchReason::Rollback => "rollback",
         SwitchReason::Return => "return",
+        SwitchReason::Restart => "restart",
+    }
+}
+
+/// The slot of the release that is to be started anew, which has to be the one that serves.
+fn serving(layout: &AppLayout, live: Option<&Live>, version: &Version) -> Result<Slot, Trouble> {
+    match live {
+        Some(live) if live.version == *version => Ok(live.slot),
+        _ => Err(Trouble::refused(
+            format!(
+                "{} {version} does not serve here, so it cannot be restarted",
+                layout.app
+            ),
+            "see what serves: `longshore status`",
+        )),
     }
 }
 
@@ -80,6 +95,10 @@ impl Switch {
         }
         let is_well = |slot| health::is_healthy(&layout, slot, &manifest, domain);
         let (slot, way) = match &live {
+            _ if why == SwitchReason::Restart => (
+                other_slot(serving(&layout, live.as_ref(), version)?),
+                Way::Start,
+            ),
             None => (Slot::Blue, Way::Start),
             Some(live) if live.version == *version && is_well(live.slot) => (live.slot, Way::Stay),
             Some(live) => {

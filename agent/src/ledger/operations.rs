@@ -236,6 +236,7 @@ fn reason_word(why: SwitchReason) -> &'static str {
         SwitchReason::Deploy => "deploy",
         SwitchReason::Rollback => "rollback",
         SwitchReason::Return => "return",
+        SwitchReason::Restart => "restart",
     }
 }
 
@@ -244,6 +245,7 @@ fn reason_named(word: &str) -> Option<SwitchReason> {
         SwitchReason::Deploy,
         SwitchReason::Rollback,
         SwitchReason::Return,
+        SwitchReason::Restart,
     ]
     .into_iter()
     .find(|why| reason_word(*why) == word)

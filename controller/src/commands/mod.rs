@@ -12,6 +12,7 @@ pub(crate) mod init;
 pub(crate) mod inventory;
 pub(crate) mod next_version;
 pub(crate) mod releases;
+pub(crate) mod restart;
 pub(crate) mod rollback;
 pub(crate) mod signers;
 pub(crate) mod stage;

@@ -91,6 +91,7 @@ fn row(host: &HostResult) -> Vec<String> {
         Serving::NotKnown => "not known".to_owned(),
     };
     let was = match &host.before {
+        Serving::Version(_) if host.serves == host.before => String::new(),
         Serving::Version(before) if host.outcome == Outcome::Switched => format!("was {before}"),
         _ => String::new(),
     };

@@ -25,8 +25,8 @@ pub(super) struct Member {
     pub(super) python: Option<String>,
     /// Whether it is refused for a revoked key, which a person may overrule.
     pub(super) revoked: bool,
-    /// Where a rollback of this host goes.
-    pub(super) back_to: Option<Version>,
+    /// What a rollback or a restart goes to on this host.
+    pub(super) goes_to: Option<Version>,
     begun: Instant,
     ended: Option<HostResult>,
     pub(super) progress: Progress,
@@ -65,7 +65,7 @@ impl Member {
             holds_release: false,
             python: None,
             revoked: false,
-            back_to: None,
+            goes_to: None,
             begun: Instant::now(),
             ended: None,
             progress: Progress::Nothing,

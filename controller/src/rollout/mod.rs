@@ -43,6 +43,8 @@ pub(crate) enum Goal {
         /// Also where the key that signed it was revoked.
         even_revoked: bool,
     },
+    /// What serves, started anew.
+    Restart,
 }
 
 /// Everything that a rollout needs.
@@ -63,6 +65,7 @@ impl Goal {
             }
             Goal::Kept(version) => Some(version.clone()),
             Goal::Back { to, .. } => to.clone(),
+            Goal::Restart => None,
         }
     }
 
@@ -70,6 +73,7 @@ impl Goal {
         match self {
             Goal::Ship(_) | Goal::Stage(_) | Goal::Sync(_) | Goal::Kept(_) => SwitchReason::Deploy,
             Goal::Back { .. } => SwitchReason::Rollback,
+            Goal::Restart => SwitchReason::Restart,
         }
     }
 
@@ -77,7 +81,7 @@ impl Goal {
     fn shipment(&self) -> Option<&Shipment> {
         match self {
             Goal::Ship(shipment) | Goal::Stage(shipment) | Goal::Sync(shipment) => Some(shipment),
-            Goal::Kept(_) | Goal::Back { .. } => None,
+            Goal::Kept(_) | Goal::Back { .. } | Goal::Restart => None,
         }
     }
 
@@ -146,7 +150,8 @@ impl Run {
             .iter()
             .any(|m| matches!(m.outcome(), Some(Outcome::Failed | Outcome::Refused)));
         let switched = |member: &Member| member.progress == Progress::Switched;
-        if failed && members.iter().any(switched) {
+        // Where a restart failed, what served goes on, and it is the same release as elsewhere.
+        if failed && !self.only_restarts() && members.iter().any(switched) {
             return self.phase(Phase::Return, members).await;
         }
         members

@@ -83,7 +83,8 @@ impl HostResult {
     /// Whether the host serves, or may serve, something else than before.
     fn has_moved(&self) -> bool {
         let known = self.serves != Serving::NotKnown && self.before != Serving::NotKnown;
-        self.uncertain || self.outcome == Outcome::Switched || (known && self.serves != self.before)
+        let switched = self.outcome == Outcome::Switched && !(known && self.serves == self.before);
+        self.uncertain || switched || (known && self.serves != self.before)
     }
 
     /// Left out because it could not be reached, which `--skip-offline` allows.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::wire::latest::{Order, Preflighted, Problem, Reply, SwitchReason};
+use longshore_shared::wire::latest::{AppStatus, Order, Preflighted, Problem, Reply, SwitchReason};
 use semver::Version;
 
 use super::interrupt::Interrupts;
@@ -82,9 +82,13 @@ impl Run {
         matches!(self.job.goal, Goal::Stage(_))
     }
 
+    pub(super) fn only_restarts(&self) -> bool {
+        matches!(self.job.goal, Goal::Restart)
+    }
+
     /// What is going to change where, now that every host has said what it serves.
     pub(super) fn tell_plan(&self, members: &[Member]) {
-        if self.only_stages() {
+        if self.only_stages() || self.only_restarts() {
             return;
         }
         let change = |member: &Member| {
@@ -101,7 +105,7 @@ impl Run {
 
     fn version_for(&self, member: &Member) -> Option<Version> {
         match &self.job.goal {
-            Goal::Back { .. } => member.back_to.clone(),
+            Goal::Back { .. } | Goal::Restart => member.goes_to.clone(),
             goal => goal.version(),
         }
     }
@@ -138,7 +142,7 @@ impl Run {
         let wanted = match &self.job.goal {
             Goal::Ship(shipment) => !shipment.signed().manifest().app_file.migrate.run.is_empty(),
             Goal::Kept(_) => true,
-            Goal::Stage(_) | Goal::Sync(_) | Goal::Back { .. } => false,
+            Goal::Stage(_) | Goal::Sync(_) | Goal::Back { .. } | Goal::Restart => false,
         };
         let taking_part: Vec<_> = members
             .iter()
@@ -229,6 +233,12 @@ impl Run {
                 };
                 self.kept(version)
             }
+            Goal::Restart => {
+                let Some(version) = self.what_serves(member).await else {
+                    return;
+                };
+                self.kept(version)
+            }
         };
         let order = Order::Preflight {
             app: self.job.plan.app.clone(),
@@ -275,26 +285,10 @@ impl Run {
     async fn way_back(&self, member: &mut Member, named: Option<Version>) -> Option<Version> {
         let back_to = match named {
             Some(version) => Some(version),
-            None => {
-                let app = Some(self.job.plan.app.clone());
-                match self
-                    .order(member, Order::Status { app }, None, self.nothing_at_stake())
-                    .await?
-                {
-                    Reply::Status { apps } => {
-                        let mut apps = apps.into_iter();
-                        let status = apps.find(|status| status.app == self.job.plan.app);
-                        status.and_then(|status| {
-                            member.found(status.version);
-                            status.previous
-                        })
-                    }
-                    other => {
-                        member.ended_by(other);
-                        return None;
-                    }
-                }
-            }
+            None => self.ask_status(member).await?.and_then(|status| {
+                member.found(status.version);
+                status.previous
+            }),
         };
         if back_to.is_none() {
             member.refused(HostFailure::of_problems(&[Problem {
@@ -308,8 +302,48 @@ impl Run {
                 ),
             }]));
         }
-        member.back_to.clone_from(&back_to);
+        member.goes_to.clone_from(&back_to);
         back_to
+    }
+
+    async fn what_serves(&self, member: &mut Member) -> Option<Version> {
+        let serves = self
+            .ask_status(member)
+            .await?
+            .and_then(|status| status.version);
+        if serves.is_none() {
+            member.refused(HostFailure::of_problems(&[Problem {
+                what: format!(
+                    "{} does not serve here, so there is nothing to restart",
+                    self.job.plan.app
+                ),
+                next: format!(
+                    "Deploy it first: longshore deploy {}",
+                    self.job.plan.environment
+                ),
+            }]));
+        }
+        member.goes_to.clone_from(&serves);
+        serves
+    }
+
+    /// How the app stands on a host; the outer nothing means that the host's part has ended.
+    async fn ask_status(&self, member: &mut Member) -> Option<Option<AppStatus>> {
+        let app = Some(self.job.plan.app.clone());
+        let order = Order::Status { app };
+        match self
+            .order(member, order, None, self.nothing_at_stake())
+            .await?
+        {
+            Reply::Status { apps } => {
+                let mut apps = apps.into_iter();
+                Some(apps.find(|status| status.app == self.job.plan.app))
+            }
+            other => {
+                member.ended_by(other);
+                None
+            }
+        }
     }
 
     async fn stage_one(&self, member: &mut Member) {

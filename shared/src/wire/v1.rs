@@ -139,6 +139,8 @@ pub enum SwitchReason {
     Rollback,
     /// The rollout failed on another host: nothing is said about the release that is left.
     Return,
+    /// What serves is started anew in the other slot.
+    Restart,
 }
 
 /// From the agent.
