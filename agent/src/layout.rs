@@ -159,7 +159,12 @@ impl AppLayout {
 
     /// The app's settings, which are host state.
     pub(crate) fn settings(&self) -> PathBuf {
-        PathBuf::from(format!("/etc/longshore/apps/{}.env", self.app))
+        Path::new(SETTINGS).join(format!("{}.env", self.app))
+    }
+
+    /// What they were before, a file for each number.
+    pub(crate) fn earlier_settings(&self) -> PathBuf {
+        Path::new(SETTINGS).join(format!("{}.earlier", self.app))
     }
 
     pub(crate) fn unit(&self, slot: Slot) -> String {

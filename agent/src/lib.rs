@@ -22,6 +22,7 @@ mod peer;
 mod preflight;
 mod recovery;
 mod server;
+mod settings;
 mod setup;
 mod status;
 mod step_unit;

@@ -37,6 +37,8 @@ pub(crate) struct Operation {
     log: EventLog,
     cancelled: AtomicBool,
     unit: Mutex<Option<String>>,
+    /// What the history is to say of it once it is done.
+    done: Mutex<Option<String>>,
     /// The connection that it receives from.
     source: Mutex<Option<UnixStream>>,
 }
@@ -203,6 +205,15 @@ impl Operation {
         self.tell(step, StepState::Unchanged, Some(why.to_owned()));
     }
 
+    /// What the history is to say of it once it is done.
+    pub(crate) fn remember(&self, what: String) {
+        *self.done() = Some(what);
+    }
+
+    fn done(&self) -> MutexGuard<'_, Option<String>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn say(&self, message: FromAgent) {
         self.log.push(message);
     }
@@ -274,7 +285,8 @@ impl Operation {
     pub(crate) fn end(&self, share: Share, result: Result<Reply, Trouble>) {
         let (outcome, message) = match &result {
             Ok(reply) if is_unchanged(reply) => (Outcome::Unchanged, None),
-            Ok(_) => (Outcome::Done, None),
+            Ok(Reply::Settings(_)) if self.done().is_none() => (Outcome::Unchanged, None),
+            Ok(_) => (Outcome::Done, self.done().take()),
             Err(trouble @ Trouble::Refused(_)) => (Outcome::Refused, Some(trouble.message())),
             // What came is kept, and nothing else was changed.
             Err(trouble) if trouble.broke_off() && !trouble.is_cancelled() => {
@@ -337,6 +349,7 @@ impl Operations {
             log: EventLog::default(),
             cancelled: AtomicBool::new(false),
             unit: Mutex::default(),
+            done: Mutex::default(),
             source: Mutex::default(),
         });
         operation.say(FromAgent::Begun {

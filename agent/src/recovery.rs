@@ -112,6 +112,10 @@ fn settle_other(
         ("migrate", Some(release)) if agent.ledger.migrated(app, &release.manifest)? => {
             Ok((Outcome::Done, interrupted("all of it had run")))
         }
+        ("settings", _) => Ok((
+            Outcome::TakenBack,
+            interrupted("the file is whole, as it was or as it was to be"),
+        )),
         ("migrate", _) => Ok((
             Outcome::TakenBack,
             interrupted("how far the migration came is for the database to tell"),

@@ -1,5 +1,6 @@
 //! The socket: who comes in, and one thread for each connection.
 
+mod attach;
 mod bridge;
 mod lock;
 mod notify;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{
-    FromAgent, Hello, Order, Outcome, PROTOCOL, Preflighted, Reply, SignedTrust, Switched, ToAgent,
+    FromAgent, Hello, Order, PROTOCOL, Preflighted, Reply, SignedTrust, ToAgent,
 };
 use semver::Version;
 
@@ -14,11 +14,12 @@ use crate::activate::{self, migrate};
 use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::{Host, Right};
+use crate::layout::AppLayout;
 use crate::ledger::{LedgerError, NewOperation};
 use crate::locks::{Claimant, Share};
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
-use crate::{intake, preflight, status, trust};
+use crate::{intake, preflight, settings, status, trust};
 
 /// A connection whose other end is known.
 #[derive(Debug)]
@@ -175,6 +176,17 @@ impl<'a> Session<'a> {
                     Err(trouble) => Err(trouble),
                 }
             }
+            Order::Settings { app, values } => self.settings(&app, values),
+            Order::ChangeSettings { app, change } => match self.changes(&app) {
+                Ok((_, share)) => {
+                    let new = self.about("settings", &app);
+                    let who = new.who.clone();
+                    return self.run(&new, share, move |agent, operation| {
+                        settings::change(agent, &AppLayout::new(&app), &change, &who, operation)
+                    });
+                }
+                Err(trouble) => Err(trouble),
+            },
             Order::Trust => self.allowed(Right::Read).and_then(|_| {
                 let installed = trust::installed()
                     .map_err(|error| Trouble::refused(chain(&error), MEND_FILE))?;
@@ -184,6 +196,13 @@ impl<'a> Session<'a> {
             Order::Unknown => Ok(unknown()),
         };
         Ok(Some(outcome))
+    }
+
+    /// Even their digests are not for everybody: a short value is soon guessed.
+    fn settings(&self, app: &AppName, values: bool) -> Result<Reply, Trouble> {
+        let host = self.allowed(Right::Deploy)?;
+        knows(&host, app)?;
+        settings::state(&AppLayout::new(app), values)
     }
 
     fn set_trust(&self, signed: &SignedTrust) -> Result<Reply, Trouble> {
@@ -260,9 +279,16 @@ impl<'a> Session<'a> {
 
     fn operation(&self, verb: &'static str, app: &AppName, version: &Version) -> NewOperation {
         NewOperation {
+            version: Some(version.clone()),
+            ..self.about(verb, app)
+        }
+    }
+
+    fn about(&self, verb: &'static str, app: &AppName) -> NewOperation {
+        NewOperation {
             app: app.clone(),
             verb,
-            version: Some(version.clone()),
+            version: None,
             previous: None,
             slot: None,
             why: None,
@@ -330,24 +356,6 @@ impl<'a> Session<'a> {
         self.follow(&operation, Cursor::default()).map(|()| None)
     }
 
-    fn attach(&mut self, id: u64) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
-        if let Err(trouble) = self.allowed(Right::Read) {
-            return Ok(Some(Err(trouble)));
-        }
-        if let Some(operation) = self.agent.operations.get(id) {
-            let may = self.allowed(Right::Deploy).is_ok();
-            if may {
-                let who = &self.peer.person().name;
-                operation.come_back(who, self.claimant, &self.agent.locks);
-            }
-            return self
-                .follow_as(&operation, Cursor::default(), may)
-                .map(|()| None);
-        }
-        let known = self.agent.ledger.operation(id).map_err(Trouble::from);
-        Ok(Some(known.and_then(|row| ended(id, row))))
-    }
-
     /// Passes on what an operation says until it ends. A peer that leaves or cannot be written to
     /// ends this connection alone.
     fn follow(&mut self, operation: &Arc<Operation>, cursor: Cursor) -> Result<(), PeerError> {
@@ -355,7 +363,7 @@ impl<'a> Session<'a> {
     }
 
     /// Whoever may only look cannot end it.
-    fn follow_as(
+    pub(super) fn follow_as(
         &mut self,
         operation: &Arc<Operation>,
         mut cursor: Cursor,
@@ -452,42 +460,4 @@ fn unknown() -> Reply {
         "this agent does not know that order",
         "upgrade the agent: run `longshore bootstrap`",
     ))
-}
-
-/// The reply of an operation that ended before this agent was started.
-fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Trouble> {
-    let Some(row) = row else {
-        return Err(Trouble::refused(
-            format!("there is no operation {id}"),
-            "see `longshore status`",
-        ));
-    };
-    let next = "see `longshore status` for what serves now, then deploy again";
-    let unchanged = row.outcome == Outcome::Unchanged;
-    if !matches!(row.outcome, Outcome::Done | Outcome::Unchanged) {
-        let what = row
-            .message
-            .unwrap_or_else(|| "it did not succeed".to_owned());
-        let goes_on = row.verb == "stage" && row.outcome == Outcome::TakenBack;
-        return Err(if goes_on {
-            Trouble::broken_off(what, next)
-        } else {
-            Trouble::failed(what, next)
-        });
-    }
-    match (row.verb.as_str(), row.version) {
-        ("stage", _) => Ok(Reply::Staged {
-            unchanged,
-            received: 0,
-        }),
-        ("migrate", _) => Ok(Reply::Migrated { unchanged }),
-        (_, Some(version)) => Ok(Reply::Switched(Switched {
-            version,
-            previous: row.previous,
-            unchanged,
-            milliseconds: 0,
-            remarks: row.message.into_iter().collect(),
-        })),
-        (_, None) => Err(Trouble::failed("it is not known what it changed", next)),
-    }
 }

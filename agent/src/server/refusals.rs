@@ -31,6 +31,7 @@ impl About {
             Order::Switch {
                 app, version, why, ..
             } => Some(about(activate::verb(*why), app, Some(version))),
+            Order::ChangeSettings { app, .. } => Some(about("settings", app, None)),
             Order::SetTrust { .. } => Some(Self {
                 verb: "signers",
                 app: None,

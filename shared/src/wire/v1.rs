@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 use crate::name::{AppName, EnvironmentName, HostName};
 use crate::pieces::HeldPieces;
+use crate::settings::{SettingName, SettingValue, Settings};
 
 /// The protocol of this module.
 pub const PROTOCOL: u32 = 1;
@@ -91,6 +92,17 @@ pub enum Order {
         /// Goes back also to a release whose key was revoked.
         even_revoked: bool,
     },
+    /// → [`Reply::Settings`]
+    Settings {
+        app: AppName,
+        /// Whether the values are to be told too.
+        values: bool,
+    },
+    /// → [`Reply::Settings`]. Takes effect when a slot is started next.
+    ChangeSettings {
+        app: AppName,
+        change: SettingsChange,
+    },
     /// Follows an operation that another connection began → its reply.
     Attach { operation: u64 },
     /// → [`Reply::Trust`]: whom the host trusts to release.
@@ -99,6 +111,47 @@ pub enum Order {
     SetTrust { trust: SignedTrust },
     #[serde(other)]
     Unknown,
+}
+
+/// What is to become of an app's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum SettingsChange {
+    /// All others stay as they are.
+    Edit {
+        set: Settings,
+        unset: Vec<SettingName>,
+    },
+    /// They become what they were as this number.
+    Restore { number: u64 },
+}
+
+/// An app's settings on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsState {
+    pub now: SettingsNumber,
+    /// Whether somebody has changed the file since, beside Longshore.
+    pub by_hand: bool,
+    pub settings: Vec<SettingState>,
+    /// What can be gone back to, the newest first.
+    pub earlier: Vec<SettingsNumber>,
+}
+
+/// One version of the settings; 0 is before the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsNumber {
+    pub number: u64,
+    pub who: String,
+    pub at: Option<Timestamp>,
+}
+
+/// One setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingState {
+    pub name: SettingName,
+    pub digest: Sha256Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<SettingValue>,
 }
 
 /// What a preflight is about.
@@ -236,6 +289,7 @@ pub enum Reply {
         unchanged: bool,
     },
     Switched(Switched),
+    Settings(SettingsState),
     Trust {
         /// What was installed last; nothing where bootstrap's files still stand.
         installed: Option<SignedTrust>,

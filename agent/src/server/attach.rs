@@ -1,0 +1,72 @@
+//! Whoever comes back to an operation of another connection.
+
+use longshore_shared::wire::latest::{Outcome, Reply, Switched};
+
+use super::orders::Session;
+use crate::events::Cursor;
+use crate::host::Right;
+use crate::layout::AppLayout;
+use crate::operation::Trouble;
+use crate::peer::PeerError;
+use crate::settings;
+
+impl Session<'_> {
+    pub(super) fn attach(&mut self, id: u64) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
+        if let Err(trouble) = self.allowed(Right::Read) {
+            return Ok(Some(Err(trouble)));
+        }
+        if let Some(operation) = self.agent.operations.get(id) {
+            let may = self.allowed(Right::Deploy).is_ok();
+            if may {
+                let who = &self.peer.person().name;
+                operation.come_back(who, self.claimant, &self.agent.locks);
+            }
+            return self
+                .follow_as(&operation, Cursor::default(), may)
+                .map(|()| None);
+        }
+        let known = self.agent.ledger.operation(id).map_err(Trouble::from);
+        Ok(Some(known.and_then(|row| ended(id, row))))
+    }
+}
+
+/// The reply of an operation that ended before this agent was started.
+fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Trouble> {
+    let Some(row) = row else {
+        return Err(Trouble::refused(
+            format!("there is no operation {id}"),
+            "see `longshore status`",
+        ));
+    };
+    let next = "see `longshore status` for what serves now, then deploy again";
+    let unchanged = row.outcome == Outcome::Unchanged;
+    if !matches!(row.outcome, Outcome::Done | Outcome::Unchanged) {
+        let what = row
+            .message
+            .unwrap_or_else(|| "it did not succeed".to_owned());
+        let goes_on = row.verb == "stage" && row.outcome == Outcome::TakenBack;
+        return Err(if goes_on {
+            Trouble::broken_off(what, next)
+        } else {
+            Trouble::failed(what, next)
+        });
+    }
+    if let ("settings", Some(app)) = (row.verb.as_str(), &row.app) {
+        return settings::state(&AppLayout::new(app), false);
+    }
+    match (row.verb.as_str(), row.version) {
+        ("stage", _) => Ok(Reply::Staged {
+            unchanged,
+            received: 0,
+        }),
+        ("migrate", _) => Ok(Reply::Migrated { unchanged }),
+        (_, Some(version)) => Ok(Reply::Switched(Switched {
+            version,
+            previous: row.previous,
+            unchanged,
+            milliseconds: 0,
+            remarks: row.message.into_iter().collect(),
+        })),
+        (_, None) => Err(Trouble::failed("it is not known what it changed", next)),
+    }
+}
