@@ -46,6 +46,7 @@ pub enum Phase {
     Preflight,
     Stage,
     Migrate,
+    Settings,
     Switch,
     Return,
 }

@@ -28,6 +28,7 @@ mod power_cut;
 mod pushes;
 mod refusals;
 mod rights;
+mod settings;
 mod stage;
 mod terminal;
 mod tls;
@@ -56,6 +57,7 @@ const STORIES: &[&[Story]] = &[
     hostile_steps::STORIES,
     hostile_controller::STORIES,
     two_apps::STORIES,
+    settings::STORIES,
     agent::STORIES,
     dist::STORIES,
     first_steps::STORIES,

@@ -8,6 +8,7 @@ use longshore_shared::wire::latest::{AppStatus, Order, Reply};
 use semver::Version;
 use serde::Serialize;
 
+use crate::agent_client::ClientError;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::event::{Report, RunEvent};
@@ -90,21 +91,33 @@ pub(super) async fn ask(
 }
 
 async fn status(reach: &Reach, host: &Host, app: Option<AppName>) -> Result<Said, HostFailure> {
+    match answer_of(reach, host, Order::Status { app }).await? {
+        (agent, Reply::Status { apps }) => Ok(Said { agent, apps }),
+        _ => Err(unknown_answer()),
+    }
+}
+
+/// Asks one host one question. Also the version of its agent; never a refusal.
+pub(super) async fn answer_of(
+    reach: &Reach,
+    host: &Host,
+    order: Order,
+) -> Result<(Version, Reply), HostFailure> {
     let mut link = HostLink::open(reach, host)
         .await
         .map_err(|error| error.failure())?;
     let agent = link.hello().agent.clone();
-    let reply = link
-        .order(Order::Status { app }, None, &Interrupts::never())
-        .await;
+    let reply = link.order(order, None, &Interrupts::never()).await;
     link.close().await;
-    match reply {
-        Ok(Reply::Status { apps }) => Ok(Said { agent, apps }),
-        Ok(Reply::Refused { problems }) => Err(HostFailure::of_problems(&problems)),
-        Ok(Reply::Failed(failed)) => Err(HostFailure::of_failed(failed)),
-        Ok(_) => Err(LinkError::from(crate::agent_client::ClientError::UnknownAnswer).failure()),
-        Err(error) => Err(error.failure()),
+    match reply.map_err(|error| error.failure())? {
+        Reply::Refused { problems } => Err(HostFailure::of_problems(&problems)),
+        Reply::Failed(failed) => Err(HostFailure::of_failed(failed)),
+        answer => Ok((agent, answer)),
     }
+}
+
+pub(super) fn unknown_answer() -> HostFailure {
+    LinkError::from(ClientError::UnknownAnswer).failure()
 }
 
 impl Answers {

@@ -14,6 +14,7 @@ pub(crate) mod next_version;
 pub(crate) mod releases;
 pub(crate) mod restart;
 pub(crate) mod rollback;
+pub(crate) mod settings;
 pub(crate) mod signers;
 pub(crate) mod stage;
 pub(crate) mod status;

@@ -89,6 +89,7 @@ impl HumanReport {
             Phase::Preflight => "checking everything first",
             Phase::Stage => "bringing the release to all hosts",
             Phase::Migrate => "migrating",
+            Phase::Settings => "writing the settings",
             Phase::Switch => "switching",
             Phase::Return => "a host failed: sending back those that switched",
         };

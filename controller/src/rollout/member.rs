@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use longshore_shared::name::HostName;
-use longshore_shared::wire::latest::{Reply, Switched};
+use longshore_shared::wire::latest::{Reply, SettingsState, Switched};
 use semver::Version;
 
 use super::link::{HostLink, LinkError};
@@ -27,6 +27,10 @@ pub(super) struct Member {
     pub(super) revoked: bool,
     /// What a rollback or a restart goes to on this host.
     pub(super) goes_to: Option<Version>,
+    /// Its settings, as they were found.
+    pub(super) settings_then: Option<SettingsState>,
+    /// The number of its settings before they were changed.
+    pub(super) settings_before: Option<u64>,
     begun: Instant,
     ended: Option<HostResult>,
     pub(super) progress: Progress,
@@ -66,6 +70,8 @@ impl Member {
             python: None,
             revoked: false,
             goes_to: None,
+            settings_then: None,
+            settings_before: None,
             begun: Instant::now(),
             ended: None,
             progress: Progress::Nothing,
@@ -94,7 +100,7 @@ impl Member {
 
     pub(super) fn switched(&mut self, switched: Switched) {
         self.serves = Serving::Version(switched.version);
-        self.remarks = switched.remarks;
+        self.remarks.extend(switched.remarks);
         self.progress = if switched.unchanged {
             Progress::Unchanged
         } else {
@@ -107,6 +113,14 @@ impl Member {
     pub(super) fn returned(&mut self, version: Version) {
         self.serves = Serving::Version(version);
         self.progress = Progress::Returned;
+    }
+
+    /// Something that a person should know, whatever the host's part ends with.
+    pub(super) fn remark(&mut self, what: String) {
+        match &mut self.ended {
+            Some(ended) => ended.remarks.push(what),
+            None => self.remarks.push(what),
+        }
     }
 
     fn end(&mut self, outcome: Outcome, failure: Option<HostFailure>) {
@@ -199,6 +213,7 @@ fn name_of(reply: &Reply) -> &'static str {
         Reply::Staged { .. } => "staged",
         Reply::Migrated { .. } => "migrated",
         Reply::Switched(_) => "switched",
+        Reply::Settings(_) => "settings",
         Reply::Trust { .. } => "trust",
         Reply::Trusted { .. } => "trusted",
         Reply::Refused { .. } => "refused",

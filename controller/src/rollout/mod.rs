@@ -1,11 +1,13 @@
 //! A rollout from lock to result: every phase on all hosts at once, and back again where one fails.
 
+mod goes_to;
 mod interrupt;
 mod link;
 mod member;
 mod outcome;
 mod payload;
 mod phases;
+mod settings;
 mod shipment;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use crate::event::{Phase, RunEvent};
 use crate::plan::Plan;
 use member::{Member, Progress};
 use phases::Run;
+pub(crate) use settings::{NewSettings, What};
 pub(crate) use shipment::Shipment;
 
 /// What is to serve at the end.
@@ -45,6 +48,8 @@ pub(crate) enum Goal {
     },
     /// What serves, started anew.
     Restart,
+    /// Other settings, and what serves started anew with them.
+    Settings(NewSettings),
 }
 
 /// Everything that a rollout needs.
@@ -65,7 +70,7 @@ impl Goal {
             }
             Goal::Kept(version) => Some(version.clone()),
             Goal::Back { to, .. } => to.clone(),
-            Goal::Restart => None,
+            Goal::Restart | Goal::Settings(_) => None,
         }
     }
 
@@ -73,7 +78,7 @@ impl Goal {
         match self {
             Goal::Ship(_) | Goal::Stage(_) | Goal::Sync(_) | Goal::Kept(_) => SwitchReason::Deploy,
             Goal::Back { .. } => SwitchReason::Rollback,
-            Goal::Restart => SwitchReason::Restart,
+            Goal::Restart | Goal::Settings(_) => SwitchReason::Restart,
         }
     }
 
@@ -81,7 +86,7 @@ impl Goal {
     fn shipment(&self) -> Option<&Shipment> {
         match self {
             Goal::Ship(shipment) | Goal::Stage(shipment) | Goal::Sync(shipment) => Some(shipment),
-            Goal::Kept(_) | Goal::Back { .. } | Goal::Restart => None,
+            Goal::Kept(_) | Goal::Back { .. } | Goal::Restart | Goal::Settings(_) => None,
         }
     }
 
@@ -134,6 +139,9 @@ impl Run {
         let members = self.phase(Phase::Preflight, members).await;
         if self.must_stop(&members) {
             return members;
+        }
+        if self.changes_settings() {
+            return self.through_settings(members).await;
         }
         self.tell_plan(&members);
         let members = self.stage(members).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::wire::latest::{AppStatus, Order, Preflighted, Problem, Reply, SwitchReason};
+use longshore_shared::wire::latest::{Order, Preflighted, Reply, SwitchReason};
 use semver::Version;
 
 use super::interrupt::Interrupts;
@@ -20,7 +20,7 @@ const MOST_TRIES: usize = 20;
 /// A rollout under way. Cheap to clone: every host's task has one.
 #[derive(Clone)]
 pub(super) struct Run {
-    job: Arc<Job>,
+    pub(super) job: Arc<Job>,
 }
 
 impl Run {
@@ -105,7 +105,7 @@ impl Run {
 
     fn version_for(&self, member: &Member) -> Option<Version> {
         match &self.job.goal {
-            Goal::Back { .. } | Goal::Restart => member.goes_to.clone(),
+            Goal::Back { .. } | Goal::Restart | Goal::Settings(_) => member.goes_to.clone(),
             goal => goal.version(),
         }
     }
@@ -142,7 +142,7 @@ impl Run {
         let wanted = match &self.job.goal {
             Goal::Ship(shipment) => !shipment.signed().manifest().app_file.migrate.run.is_empty(),
             Goal::Kept(_) => true,
-            Goal::Stage(_) | Goal::Sync(_) | Goal::Back { .. } | Goal::Restart => false,
+            _ => false,
         };
         let taking_part: Vec<_> = members
             .iter()
@@ -177,11 +177,16 @@ impl Run {
     async fn one(&self, phase: Phase, mut member: Member) -> Member {
         match phase {
             Phase::Connect => self.connect(&mut member).await,
+            Phase::Return if self.changes_settings() => {
+                self.restore_settings(&mut member).await;
+                return member;
+            }
             _ if !member.is_active() => return member,
             Phase::Lock => self.lock_one(&mut member).await,
             Phase::Preflight => self.preflight(&mut member).await,
             Phase::Stage => self.stage_one(&mut member).await,
             Phase::Migrate => self.migrate_one(&mut member).await,
+            Phase::Settings => self.write_settings(&mut member).await,
             Phase::Switch => self.switch(&mut member).await,
             Phase::Return if member.progress != Progress::Switched => return member,
             Phase::Return => self.send_back(&mut member).await,
@@ -220,6 +225,9 @@ impl Run {
     }
 
     async fn preflight(&self, member: &mut Member) {
+        if self.changes_settings() {
+            return self.look_at_settings(member).await;
+        }
         let release = match &self.job.goal {
             Goal::Ship(shipment) | Goal::Stage(shipment) | Goal::Sync(shipment) => {
                 Preflighted::Deploy {
@@ -239,7 +247,12 @@ impl Run {
                 };
                 self.kept(version)
             }
+            Goal::Settings(_) => return,
         };
+        self.preflight_of(member, release).await;
+    }
+
+    pub(super) async fn preflight_of(&self, member: &mut Member, release: Preflighted) {
         let order = Order::Preflight {
             app: self.job.plan.app.clone(),
             domain: self.job.plan.domain.clone(),
@@ -273,76 +286,11 @@ impl Run {
         }
     }
 
-    fn kept(&self, version: Version) -> Preflighted {
+    pub(super) fn kept(&self, version: Version) -> Preflighted {
         Preflighted::Kept {
             version,
             why: self.job.goal.reason(),
             even_revoked: self.job.goal.even_revoked(),
-        }
-    }
-
-    /// The version that this host goes back to: the one that was named, or what it says itself.
-    async fn way_back(&self, member: &mut Member, named: Option<Version>) -> Option<Version> {
-        let back_to = match named {
-            Some(version) => Some(version),
-            None => self.ask_status(member).await?.and_then(|status| {
-                member.found(status.version);
-                status.previous
-            }),
-        };
-        if back_to.is_none() {
-            member.refused(HostFailure::of_problems(&[Problem {
-                what: format!(
-                    "no good release of {} served here before the live one",
-                    self.job.plan.app
-                ),
-                next: format!(
-                    "See what the hosts keep: longshore releases {}",
-                    self.job.plan.environment
-                ),
-            }]));
-        }
-        member.goes_to.clone_from(&back_to);
-        back_to
-    }
-
-    async fn what_serves(&self, member: &mut Member) -> Option<Version> {
-        let serves = self
-            .ask_status(member)
-            .await?
-            .and_then(|status| status.version);
-        if serves.is_none() {
-            member.refused(HostFailure::of_problems(&[Problem {
-                what: format!(
-                    "{} does not serve here, so there is nothing to restart",
-                    self.job.plan.app
-                ),
-                next: format!(
-                    "Deploy it first: longshore deploy {}",
-                    self.job.plan.environment
-                ),
-            }]));
-        }
-        member.goes_to.clone_from(&serves);
-        serves
-    }
-
-    /// How the app stands on a host; the outer nothing means that the host's part has ended.
-    async fn ask_status(&self, member: &mut Member) -> Option<Option<AppStatus>> {
-        let app = Some(self.job.plan.app.clone());
-        let order = Order::Status { app };
-        match self
-            .order(member, order, None, self.nothing_at_stake())
-            .await?
-        {
-            Reply::Status { apps } => {
-                let mut apps = apps.into_iter();
-                Some(apps.find(|status| status.app == self.job.plan.app))
-            }
-            other => {
-                member.ended_by(other);
-                None
-            }
         }
     }
 
@@ -432,10 +380,14 @@ impl Run {
             });
             return;
         };
+        self.back_to(member, version, SwitchReason::Return).await;
+    }
+
+    pub(super) async fn back_to(&self, member: &mut Member, version: Version, why: SwitchReason) {
         let order = Order::Switch {
             app: self.job.plan.app.clone(),
             version,
-            why: SwitchReason::Return,
+            why,
             even_revoked: true,
         };
         let Some(link) = member.link.as_mut() else {
@@ -451,14 +403,14 @@ impl Run {
     }
 
     /// Before traffic moves, a host that is lost is a host that cannot be reached.
-    fn nothing_at_stake(&self) -> Stakes {
+    pub(super) fn nothing_at_stake(&self) -> Stakes {
         Stakes::Nothing {
             skip_offline: self.job.skip_offline,
         }
     }
 
     /// `None` when the line broke, which the member then knows.
-    async fn order(
+    pub(super) async fn order(
         &self,
         member: &mut Member,
         order: Order,

@@ -160,6 +160,8 @@ impl PlayedAgent {
             Order::Stage { .. }
             | Order::Unlock { .. }
             | Order::Trust
+            | Order::Settings { .. }
+            | Order::ChangeSettings { .. }
             | Order::SetTrust { .. }
             | Order::Unknown => ("other", refused("no")),
         };

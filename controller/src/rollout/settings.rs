@@ -1,0 +1,194 @@
+//! New settings for all hosts: written everywhere, then what serves is started anew with them; and
+//! as they were again, everywhere, where it did not come up with them on one host.
+
+use longshore_shared::settings::SettingName;
+use longshore_shared::wire::latest::{
+    Order, Problem, Reply, SettingsChange, SettingsState, SwitchReason,
+};
+
+use super::Goal;
+use super::interrupt::Interrupts;
+use super::member::{Member, Progress, Stakes};
+use super::outcome::{HostFailure, Outcome};
+use super::phases::Run;
+use crate::event::Phase;
+
+/// What is to become of the settings, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct NewSettings {
+    pub(crate) what: What,
+    /// They wait for the next start of whatever serves.
+    pub(crate) later: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum What {
+    Change(SettingsChange),
+    /// As they were before the last change, host by host.
+    Previous,
+}
+
+impl Run {
+    fn new_settings(&self) -> Option<&NewSettings> {
+        match &self.job.goal {
+            Goal::Settings(new) => Some(new),
+            _ => None,
+        }
+    }
+
+    pub(super) fn changes_settings(&self) -> bool {
+        self.new_settings().is_some()
+    }
+
+    /// Everything has been looked at.
+    pub(super) async fn through_settings(&self, members: Vec<Member>) -> Vec<Member> {
+        let members = self.phase(Phase::Settings, members).await;
+        let changed = |member: &Member| member.settings_before.is_some();
+        let failed = |members: &[Member]| {
+            let bad = |m: &Member| !matches!(m.outcome(), None | Some(Outcome::Skipped));
+            members.iter().any(bad) || self.interrupts().is_asked()
+        };
+        let restarts = members
+            .iter()
+            .any(|member| changed(member) && member.goes_to.is_some());
+        let members = if failed(&members) || !restarts {
+            members
+        } else {
+            self.phase(Phase::Switch, members).await
+        };
+        if failed(&members) && members.iter().any(changed) {
+            return self.phase(Phase::Return, members).await;
+        }
+        members
+    }
+
+    /// What the settings are, and whether what serves could be started a second time.
+    pub(super) async fn look_at_settings(&self, member: &mut Member) {
+        let Some(new) = self.new_settings() else {
+            return;
+        };
+        let app = self.job.plan.app.clone();
+        let order = Order::Settings { app, values: false };
+        let state = match self
+            .order(member, order, None, self.nothing_at_stake())
+            .await
+        {
+            None => return,
+            Some(Reply::Settings(state)) => state,
+            Some(other) => return member.ended_by(other),
+        };
+        if let Some(problem) = self.problem(new, &state) {
+            return member.refused(HostFailure::of_problems(&[problem]));
+        }
+        member.settings_then = Some(state);
+        let Some(status) = self.ask_status(member).await else {
+            return;
+        };
+        let Some(version) = status.and_then(|status| status.version) else {
+            return;
+        };
+        member.found(Some(version.clone()));
+        if !new.later {
+            member.goes_to = Some(version.clone());
+            self.preflight_of(member, self.kept(version)).await;
+        }
+    }
+
+    /// What cannot be done to these settings.
+    fn problem(&self, new: &NewSettings, state: &SettingsState) -> Option<Problem> {
+        let environment = &self.job.plan.environment;
+        let list = format!("See which there are: longshore settings list {environment}");
+        match &new.what {
+            What::Change(SettingsChange::Edit { unset, .. }) => {
+                let known = |name: &SettingName| state.settings.iter().any(|s| s.name == *name);
+                let unknown = unset.iter().find(|name| !known(name))?;
+                Some(Problem {
+                    what: format!("there is no setting {unknown} here"),
+                    next: list,
+                })
+            }
+            What::Change(SettingsChange::Restore { number }) => {
+                let kept = state.earlier.iter().any(|kept| kept.number == *number);
+                (!kept).then(|| Problem {
+                    what: format!("settings {number} are not kept here"),
+                    next: list,
+                })
+            }
+            What::Previous => state.earlier.is_empty().then(|| Problem {
+                what: "the settings were never changed here, so there is nothing to go back to"
+                    .to_owned(),
+                next: list,
+            }),
+        }
+    }
+
+    pub(super) async fn write_settings(&self, member: &mut Member) {
+        let (Some(new), Some(then)) = (self.new_settings(), member.settings_then.take()) else {
+            return;
+        };
+        let change = match (&new.what, then.earlier.first()) {
+            (What::Change(change), _) => change.clone(),
+            (What::Previous, Some(earlier)) => SettingsChange::Restore {
+                number: earlier.number,
+            },
+            (What::Previous, None) => return,
+        };
+        let app = self.job.plan.app.clone();
+        let order = Order::ChangeSettings { app, change };
+        match self.order(member, order, None, Stakes::Migration).await {
+            None => {}
+            Some(Reply::Settings(state)) if state.now.number == then.now.number => {
+                member.progress = Progress::Unchanged;
+                member.goes_to = None;
+            }
+            Some(Reply::Settings(state)) => {
+                member.progress = Progress::Staged;
+                member.settings_before = Some(then.now.number);
+                let now = state.now.number;
+                member.remark(match (new.later, &member.goes_to) {
+                    (true, _) => format!("settings {now} are taken at the next start"),
+                    (false, None) => format!("settings {now}; nothing serves here yet"),
+                    (false, Some(_)) => format!("settings {now}, before {}", then.now.number),
+                });
+            }
+            Some(other) => member.ended_by(other),
+        }
+    }
+
+    /// On one host what serves did not come up: nobody is to start with these settings, not at the
+    /// next reboot either. Nobody may interrupt this.
+    pub(super) async fn restore_settings(&self, member: &mut Member) {
+        let (Some(number), Some(link)) = (member.settings_before, member.link.as_mut()) else {
+            return;
+        };
+        let app = self.job.plan.app.clone();
+        let order = Order::ChangeSettings {
+            app: app.clone(),
+            change: SettingsChange::Restore { number },
+        };
+        match link.order(order, None, &Interrupts::never()).await {
+            Ok(Reply::Settings(state)) => {
+                member.remark(format!(
+                    "its settings are those of {number} again, as {}",
+                    state.now.number
+                ));
+            }
+            Ok(_) | Err(_) => {
+                let environment = &self.job.plan.environment;
+                member.remark(format!(
+                    "its settings could not be put back: longshore settings rollback {environment} {number} --on {}",
+                    member.name()
+                ));
+                return;
+            }
+        }
+        let Some(version) = member.goes_to.clone() else {
+            return;
+        };
+        if member.progress != Progress::Switched {
+            member.progress = Progress::Returned;
+            return;
+        }
+        self.back_to(member, version, SwitchReason::Restart).await;
+    }
+}

@@ -1,0 +1,305 @@
+//! What an app finds in its environment: set, changed under load, put back where it does harm, and
+//! seen by nobody else.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use longshore_lab::controller::{Answer, answer};
+use longshore_lab::host::Host;
+use longshore_lab::load::Connections;
+use longshore_lab::sample::{Behaviour, Sample};
+
+use crate::answers::{ended, hosts, kinds};
+use crate::stage::{Lease, lease};
+use crate::told::{Story, Told};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story {
+        name: "settings::reach_every_process_to_the_byte_and_drop_no_request",
+        tell: under_load,
+    },
+    Story {
+        name: "settings::that_break_the_app_are_put_back_on_all_hosts",
+        tell: that_break_the_app,
+    },
+    Story {
+        name: "settings::a_secret_is_found_in_one_file_alone",
+        tell: a_secret,
+    },
+    Story {
+        name: "settings::what_is_none_is_refused_and_nothing_is_lost",
+        tell: what_is_none,
+    },
+];
+
+const TINY: Sample = Sample::Tiny;
+const SECRET: &str = "correct-horse-battery-staple";
+
+/// What the app's process was given.
+fn environ(host: &Host, name: &str) -> Result<String, Box<dyn std::error::Error>> {
+    Ok(host.sh(&format!(
+        "slot=$(readlink /srv/longshore/tiny/slots/live); \
+         id=$(systemctl show -P MainPID longshore-tiny@$slot); \
+         python3 -c \"import sys; print(dict(v.split('=', 1) for v in open('/proc/$id/environ').read().split('\\0') if v).get('{name}'), end='')\""
+    ))?)
+}
+
+fn live_slot(host: &Host) -> Result<String, Box<dyn std::error::Error>> {
+    Ok(host.sh("readlink /srv/longshore/tiny/slots/live")?)
+}
+
+/// A command that is given something to read.
+fn told(lease: &Lease, words: &[&str], input: &[u8]) -> Result<Answer, Box<dyn std::error::Error>> {
+    let mut command = lease.controller(TINY).command(words);
+    command.arg("--json");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn()?;
+    child.stdin.take().ok_or("no input")?.write_all(input)?;
+    Ok(answer(&child.wait_with_output()?))
+}
+
+fn under_load() -> Told {
+    let lease = lease(2)?;
+    let repository = lease.repository(TINY)?;
+    let controller = lease.controller(TINY);
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    // Set before anything serves, they wait for what comes.
+    let answer = controller.run(&["settings", "set", "demo", "GREETING=hello"])?;
+    ended(&answer, 0);
+    assert_eq!(kinds(&answer), ["staged"; 2], "{}", answer.all());
+    ended(&lease.deploy(TINY, &first)?, 0);
+    for host in &lease.hosts {
+        assert_eq!(environ(host, "GREETING")?, "hello");
+    }
+
+    let mut load = lease.load(TINY);
+    load.rate = Some(50.0);
+    load.connections = Connections::Fresh;
+    let load = load.start();
+    let slots = [live_slot(&lease.hosts[0])?, live_slot(&lease.hosts[1])?];
+    let odd = "two\nlines\t \"quoted\" 'too' $HOME `id` back\\slash %h ö #; = end ";
+    let answer = told(
+        &lease,
+        &["settings", "set", "demo", "ODD"],
+        format!("{odd}\n").as_bytes(),
+    )?;
+    ended(&answer, 0);
+    assert_eq!(kinds(&answer), ["switched"; 2], "{}", answer.all());
+    let set = controller.run(&["settings", "set", "demo", "A=1", "B=", "ODD"])?;
+    ended(&set, 0);
+    ended(&controller.run(&["settings", "unset", "demo", "A"])?, 0);
+    ended(&controller.run(&["restart", "demo"])?, 0);
+    let outcome = load.stop();
+    assert_eq!(outcome.failed, 0, "{outcome}");
+    for (host, slot) in lease.hosts.iter().zip(slots) {
+        // An even number of restarts.
+        assert_eq!(live_slot(host)?, slot);
+        assert_eq!(environ(host, "B")?, "");
+        assert_eq!(environ(host, "A")?, "None");
+        assert_eq!(environ(host, "GREETING")?, "hello");
+    }
+
+    ended(
+        &controller.run(&["settings", "rollback", "demo", "2", "--later"])?,
+        0,
+    );
+    for host in &lease.hosts {
+        assert_eq!(environ(host, "ODD")?, "", "nothing was restarted");
+    }
+    ended(&controller.run(&["restart", "demo"])?, 0);
+    for host in &lease.hosts {
+        assert_eq!(environ(host, "ODD")?, odd);
+    }
+    // A second time there is nothing to do, and nothing is restarted.
+    let slot = live_slot(&lease.hosts[0])?;
+    let same = controller.run(&["settings", "set", "demo", "GREETING=hello"])?;
+    ended(&same, 0);
+    assert_eq!(kinds(&same), ["unchanged"; 2], "{}", same.all());
+    assert_eq!(live_slot(&lease.hosts[0])?, slot);
+
+    // What is shown can be read again.
+    let shown = controller.plain(&["settings", "list", "demo", "--show"])?;
+    let file = lease.folder().join("shown.env");
+    fs_err::write(&file, &shown.stdout)?;
+    let file = file.display().to_string();
+    let again = controller.run(&["settings", "set", "demo", "--env-file", &file])?;
+    assert_eq!(kinds(&again), ["unchanged"; 2], "{}", again.all());
+    let history = lease.hosts[0].sh("longshore-agent history")?;
+    assert!(history.contains("settings 2: set ODD"), "{history}");
+    Ok(())
+}
+
+fn that_break_the_app() -> Told {
+    let lease = lease(2)?;
+    let repository = lease.repository(TINY)?;
+    let controller = lease.controller(TINY);
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    ended(
+        &controller.run(&["settings", "set", "demo", "COLOUR=blue"])?,
+        0,
+    );
+    ended(&lease.deploy(TINY, &first)?, 0);
+    // On the second host alone the app cannot come up: somebody else has what it wants there.
+    lease.hosts[1].sh(
+        "mkdir -p /etc/systemd/system/longshore-tiny@green.service.d && \
+         printf '[Service]\\nExecStartPre=/bin/sh -c \"test $COLOUR = blue\"\\n' \
+         > /etc/systemd/system/longshore-tiny@green.service.d/x.conf && systemctl daemon-reload",
+    )?;
+    let mut load = lease.load(TINY);
+    load.rate = Some(50.0);
+    load.connections = Connections::Fresh;
+    let load = load.start();
+    let answer = controller.run(&["settings", "set", "demo", "COLOUR=red"])?;
+    let outcome = load.stop();
+    ended(&answer, 1);
+    assert_eq!(kinds(&answer), ["reverted", "failed"], "{}", answer.all());
+    assert_eq!(outcome.failed, 0, "{outcome}");
+    for host in &lease.hosts {
+        assert_eq!(environ(host, "COLOUR")?, "blue");
+        host.sh("grep -q 'COLOUR=\"blue\"' /etc/longshore/apps/tiny.env")?;
+        // Nothing of it comes back with a reboot.
+        host.reboot()?;
+        assert_eq!(environ(host, "COLOUR")?, "blue");
+    }
+    // Who serves nothing but what it served is not told of as mixed, and can be set again.
+    let list = controller.run(&["settings", "list", "demo"])?;
+    for host in hosts(&list) {
+        assert_eq!(host["now"]["number"], 3, "{}", list.all());
+        assert_eq!(host["earlier"].as_array().map(Vec::len), Some(2));
+        assert_eq!(host["by_hand"], false);
+    }
+    Ok(())
+}
+
+fn a_secret() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let repository = lease.repository(TINY)?;
+    repository.change_app_file(|text| {
+        format!("{text}\n[[prepare]]\nrun = [\"test -n \\\"$PASSWORD\\\"\"]\n[migrate]\nrun = [\"test -n \\\"$PASSWORD\\\"\"]\n")
+    })?;
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let file = lease.folder().join("password");
+    fs_err::write(&file, format!("{SECRET}\n"))?;
+    let given = format!("PASSWORD={}", file.display());
+    let controller = lease.controller(TINY);
+    let answer = controller.run(&["settings", "set", "demo", "--file", &given, "-vv"])?;
+    ended(&answer, 0);
+    assert!(!answer.all().contains(SECRET), "{}", answer.all());
+    fs_err::remove_file(&file)?;
+    ended(&lease.deploy(TINY, &first)?, 0);
+    ended(&controller.run(&["restart", "demo", "-vv"])?, 0);
+    assert_eq!(environ(host, "PASSWORD")?, SECRET);
+    let list = controller.run(&["settings", "list", "demo"])?;
+    assert!(list.all().contains("PASSWORD") && !list.all().contains(SECRET));
+
+    let places = "/etc /var /srv /run /tmp /root /home /usr/local";
+    let search = |what: &str| {
+        host.sh(&format!(
+            "journalctl --flush --sync 2>/dev/null; \
+             grep -rlsaF -e '{what}' {places} 2>/dev/null; \
+             journalctl -a --no-pager -o export | grep -qaF '{what}' && echo journal; \
+             for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f | grep -v grep | grep -qaF '{what}' && echo $f; done; \
+             systemctl show 'longshore-*' | grep -qF '{what}' && echo systemd; true"
+        ))
+    };
+    assert_eq!(search(SECRET)?, "/etc/longshore/apps/tiny.env\n");
+    let mode = host.sh("stat -c '%a %U' /etc/longshore/apps/tiny.env")?;
+    assert_eq!(mode, "600 root\n");
+    // The search is able to find it.
+    host.sh(&format!(
+        "echo {SECRET} > /srv/longshore/tiny/shared/leak; logger {SECRET}"
+    ))?;
+    let found = search(SECRET)?;
+    assert!(
+        found.contains("shared/leak") && found.contains("journal"),
+        "{found}"
+    );
+    let here = std::process::Command::new("grep")
+        .args(["-rlaF", SECRET])
+        .arg(lease.folder())
+        .output()?;
+    assert_eq!(String::from_utf8_lossy(&here.stdout), "");
+    Ok(())
+}
+
+fn what_is_none() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let controller = lease.controller(TINY);
+    ended(&controller.run(&["settings", "set", "demo", "KEPT=1"])?, 0);
+    let refused: &[(&[&str], &[u8], i32, &str)] = &[
+        (
+            &["set", "demo", "1A=secret"],
+            b"",
+            2,
+            "no name of a setting",
+        ),
+        (
+            &["set", "demo", "LONGSHORE_SLOT=x"],
+            b"",
+            2,
+            "Longshore's own",
+        ),
+        (
+            &["set", "demo", "BIG"],
+            &[b'a'; 1 << 20],
+            2,
+            "all settings of an app together",
+        ),
+        (&["set", "demo", "A"], b"a\r\nb", 2, "control character"),
+        (&["set", "demo", "A"], b"a\xff", 2, "UTF-8"),
+        (&["set", "demo", "A", "B"], b"a", 2, "one value only"),
+        (&["set", "demo"], b"", 2, "nothing is given"),
+        (&["set", "demo", "A=1", "A=2"], b"", 2, "given twice"),
+        (
+            &["unset", "demo", "NOT_THERE"],
+            b"",
+            4,
+            "no setting NOT_THERE",
+        ),
+        (&["rollback", "demo", "77"], b"", 4, "not kept"),
+    ];
+    for (words, input, code, says) in refused {
+        let words = [&["settings"], *words].concat();
+        let answer = told(&lease, &words, input)?;
+        ended(&answer, *code);
+        assert!(answer.all().contains(says), "{words:?}: {}", answer.all());
+        assert!(!answer.all().contains("secret"), "{}", answer.all());
+    }
+    // Together too much for a process, though each alone is not.
+    let large = "x".repeat(60_000);
+    ended(
+        &told(&lease, &["settings", "set", "demo", "A"], large.as_bytes())?,
+        0,
+    );
+    let answer = told(&lease, &["settings", "set", "demo", "B"], large.as_bytes())?;
+    ended(&answer, 4);
+    assert!(
+        answer.all().contains("98304 is what can be given"),
+        "{}",
+        answer.all()
+    );
+
+    // A file that somebody wrote is read as it is, said to be so, and kept.
+    host.sh("printf '# mine\\nKEPT=2\\nOWN=three words\\n' > /etc/longshore/apps/tiny.env")?;
+    let list = controller.plain(&["settings", "list", "demo"])?;
+    assert!(
+        list.stdout.contains("by hand") && list.stdout.contains("OWN"),
+        "{}",
+        list.all()
+    );
+    ended(&controller.run(&["settings", "set", "demo", "NEW=1"])?, 0);
+    let all = controller.plain(&["settings", "list", "demo", "--show"])?;
+    for line in ["KEPT=\"2\"", "OWN=\"three words\"", "NEW=\"1\""] {
+        assert!(all.stdout.contains(line), "{}", all.all());
+    }
+    host.sh("grep -q '^# mine' /etc/longshore/apps/tiny.earlier/*.env")?;
+    // One that cannot be read is not written over.
+    host.sh("printf 'A=1\\nsecret\\n' > /etc/longshore/apps/tiny.env")?;
+    let answer = controller.run(&["settings", "set", "demo", "A=2"])?;
+    ended(&answer, 4);
+    assert!(answer.all().contains("line 2") && !answer.all().contains("secret"));
+    host.sh("grep -q secret /etc/longshore/apps/tiny.env")?;
+    Ok(())
+}
