@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands;
+use crate::completions;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
@@ -69,9 +70,12 @@ enum Verb {
     Status(commands::status::StatusArgs),
     Releases(commands::releases::ReleasesArgs),
     Sync(commands::sync::SyncArgs),
+    Ssh(commands::ssh::SshArgs),
     Verify(commands::verify::VerifyArgs),
     Signers(commands::signers::SignersArgs),
     Version(commands::version::VersionArgs),
+    Completions(commands::completions::CompletionsArgs),
+    Man(commands::completions::ManArgs),
 }
 
 impl Verb {
@@ -91,15 +95,19 @@ impl Verb {
             Verb::Status(_) => "status",
             Verb::Releases(_) => "releases",
             Verb::Sync(_) => "sync",
+            Verb::Ssh(_) => "ssh",
             Verb::Verify(_) => "verify",
             Verb::Signers(_) => "signers",
             Verb::Version(_) => "version",
+            Verb::Completions(_) => "completions",
+            Verb::Man(_) => "man",
         }
     }
 }
 
 /// Runs the program: arguments in, exit code out.
 pub fn main_impl() -> ExitCode {
+    completions::answer(Cli::command);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return words_that_make_no_sense(&error).into(),
@@ -148,10 +156,13 @@ fn run(verb: Verb, context: &Context) -> Result<Exit, CommandError> {
         Verb::Restart(args) => runtime.block_on(commands::restart::run(&args, context)),
         Verb::Status(args) => runtime.block_on(commands::status::run(&args, context)),
         Verb::Releases(args) => runtime.block_on(commands::releases::run(&args, context)),
+        Verb::Ssh(args) => runtime.block_on(commands::ssh::run(&args, context)),
         Verb::Sync(args) => runtime.block_on(commands::sync::run(&args, context)),
         Verb::Verify(args) => commands::verify::run(&args, context),
         Verb::Signers(args) => runtime.block_on(commands::signers::run(&args, context)),
         Verb::Version(args) => commands::version::run(&args, context),
+        Verb::Completions(args) => commands::completions::completions(&args, context),
+        Verb::Man(args) => commands::completions::man(&args, Cli::command()),
     };
     // A name lookup that never answers must not hold up the end of the program.
     runtime.shutdown_background();
@@ -177,7 +188,6 @@ fn start_logging(verbose: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_tree_is_sound() {

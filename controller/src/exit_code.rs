@@ -4,25 +4,34 @@ use std::process::ExitCode;
 
 /// How a command ended, for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
 pub enum Exit {
     /// Done; with `--skip-offline`, on every host that could be reached.
-    Done = 0,
+    Done,
     /// Failed, and every host serves what it served before, or went back to it.
-    Failed = 1,
+    Failed,
     /// Wrong usage or configuration; nothing was connected.
-    Usage = 2,
+    Usage,
     /// Failed, and the fleet is mixed: the output says which host serves what.
-    Mixed = 3,
+    Mixed,
     /// Refused: preflight, lock, signature, policy, window, approval.
-    Refused = 4,
+    Refused,
     /// Interrupted; the lock is released, and how to go on is printed.
-    Interrupted = 130,
+    Interrupted,
+    /// What a command of the person's own ended with.
+    Command(u8),
 }
 
 impl Exit {
     pub fn code(self) -> u8 {
-        self as u8
+        match self {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Mixed => 3,
+            Exit::Refused => 4,
+            Exit::Interrupted => 130,
+            Exit::Command(code) => code,
+        }
     }
 }
 

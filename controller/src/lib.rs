@@ -9,6 +9,7 @@ mod bootstrap;
 pub mod build;
 mod cli;
 mod commands;
+mod completions;
 mod context;
 pub mod did_you_mean;
 pub mod error;

@@ -40,7 +40,37 @@ pub(crate) const STORIES: &[Story] = &[
         name: "broken_releases::the_first_of_all_leaves_no_site",
         tell: the_first_of_all_leaves_no_site,
     },
+    Story {
+        name: "broken_releases::one_that_fails_on_one_host_leaves_all_as_they_were",
+        tell: on_one_host,
+    },
 ];
+
+/// What did switch is sent back by the same person, who may do nothing but deploy.
+fn on_one_host() -> Told {
+    let lease = lease(2)?;
+    let tiny = Sample::Tiny;
+    let repository = lease.repository(tiny)?;
+    let good = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let next = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    ended(&lease.deploy(tiny, &good)?, 0);
+    lease.hosts[1].sh(
+        "mkdir -p /etc/systemd/system/longshore-tiny@green.service.d && \
+         printf '[Service]\\nExecStartPre=/bin/false\\n' \
+         > /etc/systemd/system/longshore-tiny@green.service.d/x.conf && systemctl daemon-reload",
+    )?;
+    let mut load = lease.load(tiny);
+    load.rate = Some(50.0);
+    let load = load.start();
+    let answer = lease.deploy(tiny, &next)?;
+    ended(&answer, 1);
+    assert_eq!(kinds(&answer), ["reverted", "failed"], "{}", answer.all());
+    let status = lease.controller(tiny).run(&["status", "demo"])?;
+    assert_eq!(live(&status, "tiny"), ["1.0.0"; 2], "{}", status.all());
+    let outcome = load.stop();
+    assert_eq!(outcome.failed, 0, "{outcome}");
+    Ok(())
+}
 
 /// `told` is what the answer must say of the reason.
 fn old_serves_throughout(behaviour: &Behaviour, told: &str) -> Told {

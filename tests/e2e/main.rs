@@ -8,6 +8,7 @@ mod bare;
 mod bootstrap_faults;
 mod broken_releases;
 mod calls;
+mod daily;
 mod deployments;
 mod dist;
 mod drift;
@@ -58,6 +59,7 @@ const STORIES: &[&[Story]] = &[
     hostile_controller::STORIES,
     two_apps::STORIES,
     settings::STORIES,
+    daily::STORIES,
     agent::STORIES,
     dist::STORIES,
     first_steps::STORIES,

@@ -124,7 +124,7 @@ fn how_it_stands(end: &RunEnd) -> String {
         names.join(", ")
     };
     match end.exit {
-        Exit::Done => match names(HostResult::is_left_out).as_str() {
+        Exit::Done | Exit::Command(_) => match names(HostResult::is_left_out).as_str() {
             "" => "done".to_owned(),
             left_out => format!("done, without {left_out}"),
         },

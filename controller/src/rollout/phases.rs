@@ -388,7 +388,7 @@ impl Run {
             app: self.job.plan.app.clone(),
             version,
             why,
-            even_revoked: true,
+            even_revoked: false,
         };
         let Some(link) = member.link.as_mut() else {
             return;
