@@ -5,13 +5,60 @@ use std::os::unix::fs::PermissionsExt as _;
 use longshore_lab::controller::{Answer, answer};
 use longshore_lab::sample::Sample;
 
+use crate::answers::ended;
 use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
-pub(crate) const STORIES: &[Story] = &[Story {
-    name: "daily::the_real_ssh_goes_to_the_pinned_host_and_to_no_other",
-    tell: the_real_ssh,
-}];
+pub(crate) const STORIES: &[Story] = &[
+    Story {
+        name: "daily::the_real_ssh_goes_to_the_pinned_host_and_to_no_other",
+        tell: the_real_ssh,
+    },
+    Story {
+        name: "daily::a_command_runs_on_all_hosts_and_ends_as_the_worst",
+        tell: on_all_hosts,
+    },
+];
+
+fn on_all_hosts() -> Told {
+    let lease = lease(2)?;
+    let controller = lease.controller(Sample::Tiny);
+    let names: Vec<&str> = lease.hosts.iter().map(|host| host.name.as_str()).collect();
+    let line = format!(
+        "hostname; id -un >&2; test $(hostname) = {} && exit 5; exit 3",
+        names[1]
+    );
+    let answer = controller.plain(&["exec", "demo", "--", &line])?;
+    assert_eq!(answer.code, Some(5), "{}", answer.all());
+    let mut lines: Vec<&str> = answer.stdout.lines().collect();
+    lines.sort_unstable();
+    let said = |name: &str| [format!("{name} | ops1"), format!("{name} | {name}")];
+    let mut wanted: Vec<String> = names.iter().flat_map(|name| said(name)).collect();
+    wanted.sort();
+    assert_eq!(lines, wanted, "{}", answer.all());
+    let one = controller.run(&[
+        "exec", "demo", "--on", names[0], "--", "printf", "%s", "$HOME a",
+    ])?;
+    ended(&one, 0);
+    assert!(one.stdout.contains("$HOME a"), "{}", one.all());
+
+    // What is printed harms no terminal, and a line of any length is shown.
+    let odd = "printf '\\033[2Jgone\\n'; head -c 1048576 /dev/zero | tr '\\0' x; echo; echo end";
+    let answer = controller.plain(&["exec", "demo", "--on", names[0], "--", odd])?;
+    assert_eq!(answer.code, Some(0), "{}", answer.all());
+    assert!(answer.stdout.contains("\\u{1b}[2Jgone") && answer.stdout.contains("| end"));
+    assert!(!answer.stdout.contains('\u{1b}'));
+    assert!(answer.stdout.len() < 20_000, "{}", answer.stdout.len());
+
+    lease.plug(&lease.hosts[1], false)?;
+    let answer = controller.run(&["exec", "demo", "--", "true"])?;
+    assert_eq!(answer.code, Some(1), "{}", answer.all());
+    assert!(answer.all().contains(names[1]), "{}", answer.all());
+    let without = controller.run(&["exec", "demo", "--skip-offline", "--", "true"])?;
+    ended(&without, 0);
+    lease.plug(&lease.hosts[1], true)?;
+    Ok(())
+}
 
 /// OpenSSH reads the configuration of the account, whatever HOME says: here it is told.
 fn ssh(lease: &Lease, words: &[&str]) -> Result<Answer, Box<dyn std::error::Error>> {

@@ -7,6 +7,7 @@ mod build_check;
 pub(crate) mod bump;
 pub(crate) mod completions;
 pub(crate) mod deploy;
+pub(crate) mod exec;
 mod fleet_run;
 pub(crate) mod host_args;
 pub(crate) mod init;

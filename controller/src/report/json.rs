@@ -25,7 +25,7 @@ pub(crate) fn result_line(verb: &str, exit: Exit, rest: impl Serialize) -> Strin
     to_json(&Line {
         event: "result",
         verb,
-        ok: exit == Exit::Done,
+        ok: exit.code() == 0,
         exit: exit.code(),
         rest,
     })

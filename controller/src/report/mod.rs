@@ -1,5 +1,6 @@
 //! Turns what happened into words, bars and JSON. Nothing here decides or calls back.
 
+mod by_host;
 mod closing;
 mod human;
 mod json;
@@ -12,6 +13,7 @@ use crate::event::{Report, RunEvent};
 use crate::rollout::RunEnd;
 use crate::ui::Ui;
 
+pub(crate) use by_host::ByHost;
 pub(crate) use closing::failures;
 use human::HumanReport;
 pub(crate) use json::{error_line, milliseconds, result_line};
