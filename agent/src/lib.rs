@@ -16,6 +16,7 @@ mod ledger;
 mod links;
 mod local;
 mod locks;
+mod logs;
 mod names;
 mod operation;
 mod peer;

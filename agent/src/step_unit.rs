@@ -5,6 +5,7 @@ use std::path::Path;
 use longshore_shared::manifest::Manifest;
 
 use crate::command;
+use crate::journal;
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble, chain};
 
@@ -48,9 +49,11 @@ impl StepUnit<'_> {
             return Err(Trouble::cancelled());
         }
         let mut last: Vec<String> = Vec::new();
+        let mut kept = journal::Steps::of(self.layout);
         operation.set_unit(Some(self.layout.step_unit()));
         let done = command::follow("systemd-run", &self.arguments(line), |text| {
             operation.note(step, text);
+            kept.say(text);
             if last.len() == LINES_KEPT {
                 last.remove(0);
             }

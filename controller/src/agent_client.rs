@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_shared::name::{EnvironmentName, HostName};
 use longshore_shared::wire::codec::{CodecError, Decoder, Frame};
 use longshore_shared::wire::latest::{
-    Ask, Event, FromAgent, Hello, Order, PROTOCOL, Reply, ToAgent,
+    Ask, Event, FromAgent, Hello, LogLine, Order, PROTOCOL, Reply, ToAgent,
 };
 use semver::Version;
 use thiserror::Error;
@@ -34,6 +34,7 @@ pub enum Heard {
     /// The order is an operation now, which goes on without us.
     Begun(u64),
     Event(Event),
+    Log(Vec<LogLine>),
     Ask(Ask),
     Reply(Reply),
 }
@@ -170,6 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
             return Ok(match message {
                 FromAgent::Begun { operation } => Heard::Begun(operation),
                 FromAgent::Event(event) => Heard::Event(event),
+                FromAgent::Log { lines } => Heard::Log(lines),
                 FromAgent::Ask(Ask::Unknown) => return Err(ClientError::UnknownAnswer),
                 FromAgent::Ask(ask) => Heard::Ask(ask),
                 FromAgent::Reply(reply) if *reply == Reply::Unknown => {

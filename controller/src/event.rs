@@ -1,7 +1,7 @@
 //! What happens during a run: the only thing that the reports see.
 
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
-use longshore_shared::wire::latest::{Problem, StepState};
+use longshore_shared::wire::latest::{LogLine, Problem, StepState};
 use semver::Version;
 use serde::Serialize;
 
@@ -66,6 +66,8 @@ pub enum HostEvent {
         state: StepState,
         detail: Option<String>,
     },
+    /// What is said there about an app.
+    Log(Vec<LogLine>),
     /// The release is on its way.
     Sending(Sending),
     /// The host has the whole release: what was sent for it, and what did not have to be.

@@ -1,11 +1,15 @@
 //! What people do every day: look at a host.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use longshore_lab::controller::{Answer, answer};
-use longshore_lab::sample::Sample;
+use longshore_lab::process;
+use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::ended;
+use crate::patience::until;
 use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
@@ -18,7 +22,90 @@ pub(crate) const STORIES: &[Story] = &[
         name: "daily::a_command_runs_on_all_hosts_and_ends_as_the_worst",
         tell: on_all_hosts,
     },
+    Story {
+        name: "daily::logs_of_all_hosts_come_by_time_and_go_on",
+        tell: logs,
+    },
 ];
+
+fn logs() -> Told {
+    let lease = lease(2)?;
+    let tiny = Sample::Tiny;
+    let repository = lease.repository(tiny)?;
+    repository.change_app_file(|text| {
+        let steps = [
+            "echo of-a-step; printf '\\\\033[2J\\\\n'",
+            "head -c 1048576 /dev/zero | tr '\\\\0' x; echo; echo last",
+        ];
+        format!(
+            "{text}\n[migrate]\nrun = [\"{}\", \"{}\"]\n",
+            steps[0], steps[1]
+        )
+    })?;
+    let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    ended(&lease.deploy(tiny, &release)?, 0);
+    let controller = lease.controller(tiny);
+    let names: Vec<&str> = lease.hosts.iter().map(|host| host.name.as_str()).collect();
+
+    let app = controller.plain(&["logs", "demo", "app", "--grep", "tiny serves"])?;
+    assert_eq!(app.code, Some(0), "{}", app.all());
+    for name in &names {
+        assert_eq!(
+            app.stdout.matches(&format!("{name} |")).count(),
+            1,
+            "{}",
+            app.all()
+        );
+    }
+    let steps = controller.plain(&["logs", "demo", "steps"])?;
+    assert!(steps.stdout.contains("step  of-a-step"), "{}", steps.all());
+    assert!(steps.stdout.contains("\\u{1b}[2J") && !steps.stdout.contains('\u{1b}'));
+    assert!(steps.stdout.contains("step  last"), "{}", steps.all());
+    assert!(steps.stdout.len() < 100_000, "{}", steps.stdout.len());
+    // Words are words, and no pattern.
+    let pattern = controller.plain(&["logs", "demo", "steps", "--grep", "of.a.step"])?;
+    assert_eq!(pattern.stdout, "", "{}", pattern.all());
+    let future = controller.plain(&["logs", "demo", "--since", "2099-01-01T00:00:00Z"])?;
+    assert_eq!(future.stdout, "", "{}", future.all());
+    let agent = controller.run(&["logs", "demo", "agent", "-n", "5", "--on", names[0]])?;
+    ended(&agent, 0);
+    assert!(agent.stdout.contains("\"of\":\"agent\""), "{}", agent.all());
+
+    // nginx cannot reach a slot that is not there.
+    lease.hosts[0].sh(&format!(
+        "systemctl stop longshore-tiny@blue; curl -s -H 'Host: {}' http://127.0.0.1/; systemctl start longshore-tiny@blue",
+        tiny.domain()
+    ))?;
+    let nginx = controller.plain(&["logs", "demo", "nginx"])?;
+    assert!(nginx.stdout.contains("nginx [error]"), "{}", nginx.all());
+
+    // It goes on while it is followed, and ends when asked to.
+    let mut command = controller.command(&["logs", "demo", "app", "-f", "-n", "0", "--json"]);
+    let following = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let id = following.id().to_string();
+    let waiting = std::thread::spawn(move || following.wait_with_output());
+    std::thread::sleep(Duration::from_secs(2));
+    ended(&controller.run(&["restart", "demo"])?, 0);
+    std::thread::sleep(Duration::from_secs(1));
+    process::run(Command::new("kill").args(["-INT", &id]))?;
+    let output = waiting.join().map_err(|_| "it was not waited for")??;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    for name in &names {
+        let line = format!("\"host\":\"{name}\",\"of\":\"green\",\"text\":\"tiny serves\"");
+        assert!(said.contains(&line), "{said}");
+    }
+    // Nobody reads on at the hosts.
+    for host in &lease.hosts {
+        until("the reader ends", 10, || {
+            Ok(host.sh("pgrep journalctl || true")?.is_empty())
+        })?;
+    }
+    Ok(())
+}
 
 fn on_all_hosts() -> Told {
     let lease = lease(2)?;

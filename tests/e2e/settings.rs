@@ -118,6 +118,16 @@ fn under_load() -> Told {
     assert_eq!(kinds(&same), ["unchanged"; 2], "{}", same.all());
     assert_eq!(live_slot(&lease.hosts[0])?, slot);
 
+    // A slot that is still warm was started with the settings of before: nobody goes back to it.
+    let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &second)?, 0);
+    ended(
+        &controller.run(&["settings", "set", "demo", "GREETING=again", "--later"])?,
+        0,
+    );
+    ended(&controller.run(&["rollback", "demo"])?, 0);
+    assert_eq!(environ(&lease.hosts[0], "GREETING")?, "again");
+
     // What is shown can be read again.
     let shown = controller.plain(&["settings", "list", "demo", "--show"])?;
     let file = lease.folder().join("shown.env");

@@ -3,6 +3,7 @@
 mod attach;
 mod bridge;
 mod lock;
+mod logs;
 mod notify;
 mod orders;
 mod refusals;

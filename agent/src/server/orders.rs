@@ -17,6 +17,7 @@ use crate::host::{Host, Right};
 use crate::layout::AppLayout;
 use crate::ledger::{LedgerError, NewOperation};
 use crate::locks::{Claimant, Share};
+use crate::logs::Wanted;
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
 use crate::{intake, preflight, settings, status, trust};
@@ -175,6 +176,24 @@ impl<'a> Session<'a> {
                     }
                     Err(trouble) => Err(trouble),
                 }
+            }
+            Order::Logs {
+                app,
+                of,
+                since,
+                lines,
+                follow,
+                grep,
+            } => {
+                let wanted = Wanted {
+                    of,
+                    since,
+                    lines,
+                    follow,
+                    grep,
+                    domain: None,
+                };
+                self.logs(&app, wanted)?
             }
             Order::Settings { app, values } => self.settings(&app, values),
             Order::ChangeSettings { app, change } => match self.changes(&app) {

@@ -12,6 +12,7 @@ mod fleet_run;
 pub(crate) mod host_args;
 pub(crate) mod init;
 pub(crate) mod inventory;
+pub(crate) mod logs;
 pub(crate) mod next_version;
 pub(crate) mod releases;
 pub(crate) mod restart;

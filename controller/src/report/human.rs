@@ -134,6 +134,7 @@ impl HumanReport {
             HostEvent::Connected { .. }
             | HostEvent::PhaseDone { .. }
             | HostEvent::Problem(_)
+            | HostEvent::Log(_)
             | HostEvent::Traffic { .. } => {}
         }
     }

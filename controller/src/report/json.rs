@@ -210,7 +210,7 @@ fn of_host<'a>(host: &'a HostName, what: &'a HostEvent) -> Option<EventLine<'a>>
             sent: *sent,
             received: *received,
         },
-        HostEvent::Sending(_) => return None,
+        HostEvent::Sending(_) | HostEvent::Log(_) => return None,
     })
 }
 

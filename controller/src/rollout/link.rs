@@ -192,6 +192,10 @@ impl HostLink {
                     });
                     continue;
                 }
+                Ok(Heard::Log(lines)) => {
+                    self.say(HostEvent::Log(lines));
+                    continue;
+                }
                 Ok(Heard::Ask(ask)) => {
                     let Some(shipment) = shipment else {
                         return Err(ClientError::UnknownAnswer.into());

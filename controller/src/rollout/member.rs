@@ -214,6 +214,7 @@ fn name_of(reply: &Reply) -> &'static str {
         Reply::Migrated { .. } => "migrated",
         Reply::Switched(_) => "switched",
         Reply::Settings(_) => "settings",
+        Reply::Logged => "logged",
         Reply::Trust { .. } => "trust",
         Reply::Trusted { .. } => "trusted",
         Reply::Refused { .. } => "refused",

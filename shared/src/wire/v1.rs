@@ -103,6 +103,18 @@ pub enum Order {
         app: AppName,
         change: SettingsChange,
     },
+    /// → [`FromAgent::Log`]s, then [`Reply::Logged`]. Goes on until it is cancelled if it follows.
+    Logs {
+        app: AppName,
+        /// What an app says, its steps, or whatever else; all of it if there is none.
+        of: Vec<LogSource>,
+        since: Option<Timestamp>,
+        /// As many of the last lines, at most.
+        lines: u32,
+        follow: bool,
+        /// Only lines with these words in them.
+        grep: Option<String>,
+    },
     /// Follows an operation that another connection began → its reply.
     Attach { operation: u64 },
     /// → [`Reply::Trust`]: whom the host trusts to release.
@@ -111,6 +123,31 @@ pub enum Order {
     SetTrust { trust: SignedTrust },
     #[serde(other)]
     Unknown,
+}
+
+/// Who says something about an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// Its slots.
+    App,
+    /// Its steps: of preparing and of migrating.
+    Steps,
+    /// What nginx could not do for it.
+    Nginx,
+    /// The host's agent.
+    Agent,
+    #[serde(other)]
+    Unknown,
+}
+
+/// What was said, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub at: Timestamp,
+    /// Such as `blue`, `step`, `nginx` or `agent`.
+    pub of: String,
+    pub text: String,
 }
 
 /// What is to become of an app's settings.
@@ -206,6 +243,9 @@ pub enum FromAgent {
         operation: u64,
     },
     Event(Event),
+    Log {
+        lines: Vec<LogLine>,
+    },
     Ask(Ask),
     Reply(Box<Reply>),
     #[serde(other)]
@@ -290,6 +330,7 @@ pub enum Reply {
     },
     Switched(Switched),
     Settings(SettingsState),
+    Logged,
     Trust {
         /// What was installed last; nothing where bootstrap's files still stand.
         installed: Option<SignedTrust>,

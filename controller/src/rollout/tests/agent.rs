@@ -160,6 +160,7 @@ impl PlayedAgent {
             Order::Stage { .. }
             | Order::Unlock { .. }
             | Order::Trust
+            | Order::Logs { .. }
             | Order::Settings { .. }
             | Order::ChangeSettings { .. }
             | Order::SetTrust { .. }

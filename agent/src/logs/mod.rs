@@ -1,0 +1,153 @@
+//! What an app and all around it say on this host: journald's lines, and nginx's own file of errors.
+
+mod journal_lines;
+mod nginx_lines;
+
+use std::io::{self, BufRead as _, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+
+use jiff::Timestamp;
+use longshore_shared::wire::latest::{LogLine, LogSource};
+
+use crate::command::CommandError;
+use crate::layout::AppLayout;
+
+/// Lines that were read and are not sent yet.
+const MOST_WAITING: usize = 256;
+/// The end of a longer line says nothing to a person.
+const LONGEST_TEXT: usize = 16 * 1024;
+/// journald's lines are JSON of a few fields; a longer one is passed over.
+const LONGEST_RAW: u64 = 4 << 20;
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) of: Vec<LogSource>,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) lines: u32,
+    pub(crate) follow: bool,
+    pub(crate) grep: Option<String>,
+    /// Whose errors nginx is to be asked for.
+    pub(crate) domain: Option<String>,
+}
+
+impl Wanted {
+    fn has(&self, source: LogSource) -> bool {
+        self.of.is_empty() || self.of.contains(&source)
+    }
+}
+
+/// Lines that come one after the other.
+pub(crate) struct Lines(Receiver<LogLine>);
+
+/// What reads them: it ends when this is dropped, and with it the lines.
+#[derive(Default)]
+pub(crate) struct Programs(Vec<Child>);
+
+impl Lines {
+    pub(crate) fn of(
+        layout: &AppLayout,
+        wanted: &Wanted,
+    ) -> Result<(Self, Programs), CommandError> {
+        let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
+        let mut all = Programs::default();
+        if let Some(words) = journal_lines::words(layout, wanted) {
+            all.read("journalctl", &words, sender.clone(), journal_lines::parse)?;
+        }
+        if let Some(domain) = wanted
+            .domain
+            .clone()
+            .filter(|_| wanted.has(LogSource::Nginx))
+        {
+            let words = nginx_lines::words(wanted);
+            let (since, grep) = (wanted.since, wanted.grep.clone());
+            all.read("tail", &words, sender, move |raw| {
+                nginx_lines::parse(raw, &domain)
+                    .filter(|line| since.is_none_or(|since| line.at >= since))
+                    .filter(|line| grep.as_ref().is_none_or(|words| line.text.contains(words)))
+            })?;
+        }
+        Ok((Self(lines), all))
+    }
+
+    /// Waits for the next line, then takes all that are there. Nothing is the end.
+    pub(crate) fn next(&self) -> Vec<LogLine> {
+        let first = self.0.recv().ok();
+        let more = self.0.try_iter().take(MOST_WAITING);
+        first.into_iter().chain(more).collect()
+    }
+}
+
+impl Programs {
+    fn read(
+        &mut self,
+        program: &str,
+        words: &[String],
+        sender: SyncSender<LogLine>,
+        parse: impl Fn(&[u8]) -> Option<LogLine> + Send + 'static,
+    ) -> Result<(), CommandError> {
+        let failed = |source| CommandError::Start {
+            program: program.to_owned(),
+            source,
+        };
+        let mut child = Command::new(program)
+            .args(words)
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let output = child.stdout.take();
+        self.0.push(child);
+        let output = output.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+        std::thread::Builder::new()
+            .name("log lines".to_owned())
+            .spawn(move || pass_on(output, &sender, parse))
+            .map_err(failed)?;
+        Ok(())
+    }
+}
+
+impl Drop for Programs {
+    fn drop(&mut self) {
+        for program in &mut self.0 {
+            // One that has ended needs no ending.
+            let _ended = program.kill();
+            let _reaped = program.wait();
+        }
+    }
+}
+
+fn pass_on(
+    output: impl Read,
+    sender: &SyncSender<LogLine>,
+    parse: impl Fn(&[u8]) -> Option<LogLine>,
+) {
+    let mut output = BufReader::new(output);
+    let mut raw = Vec::new();
+    loop {
+        raw.clear();
+        match (&mut output).take(LONGEST_RAW).read_until(b'\n', &mut raw) {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+        if let Some(line) = parse(&raw)
+            && sender.send(line).is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// A text of a line, within bounds.
+fn bounded(text: &str) -> String {
+    let text = text.trim_end();
+    if text.len() <= LONGEST_TEXT {
+        return text.to_owned();
+    }
+    let start = text.get(..text.floor_char_boundary(LONGEST_TEXT));
+    format!("{}… ({} bytes)", start.unwrap_or_default(), text.len())
+}
