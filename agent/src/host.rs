@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
+use longshore_shared::setup::OnLeave;
 use serde::Deserialize;
 
 use crate::layout::CONFIG;
@@ -63,6 +64,8 @@ pub(crate) struct HostedApp {
     /// Without it the site is served over plain HTTP.
     #[serde(default)]
     tls: Option<Tls>,
+    #[serde(default)]
+    pub(crate) on_leave: OnLeave,
 }
 
 impl HostedApp {

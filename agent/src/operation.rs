@@ -110,6 +110,15 @@ impl Trouble {
         matches!(self, Self::Failed(failed) if failed.cancelled)
     }
 
+    /// The same trouble, and what else is so because of it.
+    pub(crate) fn and(mut self, what: &str) -> Self {
+        if let Self::Failed(failed) = &mut self {
+            failed.what.push_str("; ");
+            failed.what.push_str(what);
+        }
+        self
+    }
+
     /// The same trouble, with the last lines of a log.
     pub(crate) fn with_log(mut self, lines: Vec<String>) -> Self {
         if let Self::Failed(failed) = &mut self {
@@ -323,6 +332,7 @@ pub(crate) fn reply_to(trouble: Trouble) -> Reply {
 fn is_unchanged(reply: &Reply) -> bool {
     match reply {
         Reply::Staged { unchanged, .. } | Reply::Migrated { unchanged } => *unchanged,
+        Reply::Left { undone, .. } => undone.is_empty(),
         Reply::Switched(switched) => switched.unchanged,
         _ => false,
     }

@@ -116,6 +116,10 @@ fn settle_other(
             Outcome::TakenBack,
             interrupted("the file is whole, as it was or as it was to be"),
         )),
+        ("leave", _) => Ok((
+            Outcome::TakenBack,
+            interrupted("what was undone is for the database to tell; the release before serves"),
+        )),
         ("migrate", _) => Ok((
             Outcome::TakenBack,
             interrupted("how far the migration came is for the database to tell"),

@@ -11,6 +11,8 @@ use crate::operation::{Operation, Trouble, chain};
 
 /// As many of the last lines are kept for the message of a failure.
 const LINES_KEPT: usize = 30;
+/// More than that many migrations nobody has.
+const MOST_ANSWERS: usize = 20_000;
 /// A step that never ends would hold the lock for ever.
 const LONGEST_STEP: &str = "RuntimeMaxSec=30min";
 
@@ -45,15 +47,37 @@ pub(crate) struct StepUnit<'a> {
 impl StepUnit<'_> {
     /// Runs one command line to its end, and passes its output on as notes of `step`.
     pub(crate) fn run(&self, operation: &Operation, step: &str, line: &str) -> Result<(), Trouble> {
+        let mut kept = journal::Steps::of(self.layout);
+        self.follow(operation, line, |text| {
+            operation.note(step, text);
+            kept.say(text);
+        })
+    }
+
+    /// Runs one command line to its end, and gives back what it said.
+    pub(crate) fn ask(&self, operation: &Operation, line: &str) -> Result<Vec<String>, Trouble> {
+        let mut said = Vec::new();
+        self.follow(operation, line, |text| {
+            if said.len() < MOST_ANSWERS {
+                said.push(text.to_owned());
+            }
+        })?;
+        Ok(said)
+    }
+
+    fn follow(
+        &self,
+        operation: &Operation,
+        line: &str,
+        mut hear: impl FnMut(&str),
+    ) -> Result<(), Trouble> {
         if operation.is_cancelled() {
             return Err(Trouble::cancelled());
         }
         let mut last: Vec<String> = Vec::new();
-        let mut kept = journal::Steps::of(self.layout);
         operation.set_unit(Some(self.layout.step_unit()));
         let done = command::follow("systemd-run", &self.arguments(line), |text| {
-            operation.note(step, text);
-            kept.say(text);
+            hear(text);
             if last.len() == LINES_KEPT {
                 last.remove(0);
             }

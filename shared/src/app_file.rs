@@ -78,6 +78,13 @@ pub struct Layer {
 pub struct Migrate {
     #[serde(default)]
     pub run: Vec<Command>,
+    /// Prints, a line each and the oldest first, the migrations of this release that are in the
+    /// database: a name, or what Django's `showmigrations --plan` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Command>,
+    /// Takes `$LONGSHORE_MIGRATION` out of the database.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<Command>,
 }
 
 /// `[web]`: what serves in a slot. Exactly one of `gunicorn` and `command` is given.
@@ -142,7 +149,7 @@ const fn default_max_upload() -> ByteSize {
 
 impl Migrate {
     fn is_empty(&self) -> bool {
-        self.run.is_empty()
+        *self == Self::default()
     }
 }
 
@@ -169,6 +176,8 @@ pub enum AppFileError {
         value: u32,
         most: u32,
     },
+    #[error("[migrate] has `undo` and no `check`, which tells what there is to undo")]
+    UndoWithoutCheck,
     #[error("[shared] names {0:?} twice, or one path inside another")]
     SharedTwice(String),
     #[error("[build] `timeout` is 0s: no step can keep to it; leave it out for an hour")]
@@ -196,6 +205,9 @@ impl AppFile {
         }
         if !(2..=100).contains(&self.app.keep_releases) {
             return Err(AppFileError::KeepReleases(self.app.keep_releases));
+        }
+        if !self.migrate.undo.is_empty() && self.migrate.check.is_none() {
+            return Err(AppFileError::UndoWithoutCheck);
         }
         self.build.check()?;
         self.limits.check()?;

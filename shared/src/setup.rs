@@ -120,6 +120,19 @@ pub struct Desired {
 pub struct DesiredApp {
     pub domain: Option<String>,
     pub tls: Option<DesiredTls>,
+    #[serde(default)]
+    pub on_leave: OnLeave,
+}
+
+/// What becomes of migrations that the release which comes does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLeave {
+    /// They stay, and whoever goes past them is told.
+    #[default]
+    Never,
+    /// The release that leaves undoes them before the other one serves.
+    Undo,
 }
 
 /// Where a site's certificate comes from.

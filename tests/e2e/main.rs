@@ -6,6 +6,7 @@ mod ambush;
 mod answers;
 mod bare;
 mod bootstrap_faults;
+mod branches;
 mod broken_releases;
 mod calls;
 mod daily;
@@ -60,6 +61,7 @@ const STORIES: &[&[Story]] = &[
     two_apps::STORIES,
     settings::STORIES,
     daily::STORIES,
+    branches::STORIES,
     agent::STORIES,
     dist::STORIES,
     first_steps::STORIES,

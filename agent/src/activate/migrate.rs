@@ -6,6 +6,7 @@ use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{Reply, SwitchReason};
 use semver::Version;
 
+use super::applied::{applied, without};
 use super::live;
 use super::may_serve::{Wanted, may_serve};
 use crate::agent::Agent;
@@ -63,11 +64,28 @@ impl Migration {
             mount: Mount::ReadOnly,
             environment: release_environment(&self.manifest).collect(),
         };
-        operation.step("migrate", || {
+        let told = || applied(&self.layout, &self.manifest, operation);
+        let before = told()?;
+        let new = || -> Result<Vec<String>, Trouble> {
+            let after = told()?.unwrap_or_default();
+            Ok(without(&after, before.as_deref().unwrap_or_default()))
+        };
+        let ran = operation.step("migrate", || {
             steps
                 .iter()
                 .try_for_each(|command| unit.run(operation, "migrate", command.as_str()))
+        });
+        ran.map_err(|trouble| match new() {
+            _ if before.is_none() => trouble,
+            Ok(new) if new.is_empty() => trouble.and("nothing of it is in the database"),
+            Ok(new) => trouble.and(&format!("in the database by now: {}", new.join(", "))),
+            Err(_) => trouble.and("what is in the database now is not known"),
         })?;
+        let new = new()?;
+        if !new.is_empty() {
+            operation.remember(format!("applied: {}", new.join(", ")));
+            operation.note("migrate", &format!("applied: {}", new.join(", ")));
+        }
         agent.ledger.set_migrated(&self.layout.app, &self.digest)?;
         Ok(Reply::Migrated { unchanged: false })
     }

@@ -3,10 +3,12 @@
 //! Until the links move, the old release serves and everything can be taken back; from then on the
 //! new one serves, and what is left to do is only finished.
 
+mod applied;
 pub(crate) mod boot;
 pub(crate) mod cooldown;
 pub(crate) mod direction;
 mod health;
+pub(crate) mod leave;
 pub(crate) mod live;
 mod may_serve;
 pub(crate) mod migrate;

@@ -59,6 +59,10 @@ fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Tro
             unchanged,
             received: 0,
         }),
+        ("leave", _) => Ok(Reply::Left {
+            stay: Vec::new(),
+            undone: Vec::new(),
+        }),
         ("migrate", _) => Ok(Reply::Migrated { unchanged }),
         (_, Some(version)) => Ok(Reply::Switched(Switched {
             version,

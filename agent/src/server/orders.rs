@@ -10,7 +10,7 @@ use longshore_shared::wire::latest::{
 use semver::Version;
 
 use super::refusals::About;
-use crate::activate::{self, migrate};
+use crate::activate::{self, leave, migrate};
 use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::{Host, Right};
@@ -130,6 +130,18 @@ impl<'a> Session<'a> {
                 match accepted {
                     Ok((release, share)) => {
                         return self.stage(intake::Intake::of(release), recipes, share);
+                    }
+                    Err(trouble) => Err(trouble),
+                }
+            }
+            Order::Leave { app, version } => {
+                let prepared = self.changes(&app).and_then(|(host, share)| {
+                    Ok((leave::prepare(self.agent, &host, &app, &version)?, share))
+                });
+                match prepared {
+                    Ok((leave, share)) => {
+                        let new = self.operation("leave", &app, &version);
+                        return self.run(&new, share, move |_, operation| leave.run(operation));
                     }
                     Err(trouble) => Err(trouble),
                 }

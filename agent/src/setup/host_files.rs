@@ -1,7 +1,7 @@
 //! What the agent reads: who the host is, and whom it trusts.
 
 use longshore_shared::name::AppName;
-use longshore_shared::setup::{DEPLOY_GROUP, Desired, SetupFailure};
+use longshore_shared::setup::{DEPLOY_GROUP, Desired, OnLeave, SetupFailure};
 use longshore_shared::trust_file::{TrustFile, TrustRules};
 
 use super::certificates;
@@ -139,6 +139,9 @@ fn host_toml(desired: &Desired) -> String {
     }
     for (name, app) in &desired.apps {
         text.push_str(&format!("\n[apps.{name}]\n"));
+        if app.on_leave == OnLeave::Undo {
+            text.push_str("on_leave = \"undo\"\n");
+        }
         let Some(domain) = &app.domain else { continue };
         text.push_str(&format!("domain = \"{domain}\"\n"));
         if let Some((certificate, key)) = certificates::places(name, app) {
@@ -166,6 +169,7 @@ pub(super) mod tests {
         let app = DesiredApp {
             domain: Some("www.example.com".to_owned()),
             tls: None,
+            on_leave: OnLeave::Undo,
         };
         Desired {
             environment: EnvironmentName::new("production").unwrap(),

@@ -30,6 +30,7 @@ pub(crate) fn desired(
         let wanted = DesiredApp {
             domain: app.domain.clone(),
             tls: app.tls.as_ref().map(certificate).transpose()?,
+            on_leave: app.on_leave,
         };
         known.insert(app.name.clone(), wanted);
     }

@@ -11,6 +11,7 @@ use crate::inventory::Environment;
 use crate::plan::Plan;
 use crate::report::RunReport;
 use crate::rollout::{Goal, Interrupts, Job, RunEnd, roll_out};
+use crate::terminal_text::one_line;
 
 /// How often it is looked whether the run has been silent for too long.
 const TICK: Duration = Duration::from_secs(5);
@@ -28,25 +29,31 @@ pub(super) async fn run(
     let report = RunReport::new(Arc::clone(&context.ui), context.global.verbose > 0);
     let interrupts = Interrupts::listen();
     let reach = context.reach(environment, report.clone());
-    let job = |goal| Job {
+    let job = |goal, past_migrations| Job {
         verb,
         plan: plan.clone(),
         goal,
         skip_offline,
+        past_migrations,
         reach: reach.clone(),
         interrupts: interrupts.clone(),
     };
     let mut goal = goal;
+    let mut past_migrations = context.global.yes;
     loop {
         let beside = tokio::spawn(beside(report.clone(), interrupts.clone()));
         let end = tokio::select! {
-            end = roll_out(job(goal.clone())) => end,
+            end = roll_out(job(goal.clone(), past_migrations)) => end,
             () = interrupts.insisted() => {
                 beside.abort();
                 return Err(left_at_once(environment));
             }
         };
         beside.abort();
+        if !past_migrations && !interrupts.is_asked() && accepts_migrations(&end, context) {
+            past_migrations = true;
+            continue;
+        }
         match overruled(&end, &goal, context).filter(|_| !interrupts.is_asked()) {
             Some(again) => goal = again,
             None => {
@@ -55,6 +62,19 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// Whether a release can live with migrations that are not its own is for a person to say.
+fn accepts_migrations(end: &RunEnd, context: &Context) -> bool {
+    let mut failures = end.hosts.iter().filter(|host| host.past_migrations);
+    let what = failures.find_map(|host| host.failure.as_ref());
+    end.exit == Exit::Refused
+        && what.is_some_and(|failure| {
+            let what = one_line(&failure.what).into_owned();
+            context
+                .ui
+                .confirm(&format!("These stay {what}. Go on nevertheless?"))
+        })
 }
 
 /// A release whose key was revoked may be all that there is to go back to: for a person to say.

@@ -16,6 +16,7 @@ pub(crate) mod logs;
 pub(crate) mod next_version;
 pub(crate) mod releases;
 pub(crate) mod restart;
+pub(crate) mod return_to_branch;
 pub(crate) mod rollback;
 pub(crate) mod settings;
 pub(crate) mod signers;

@@ -86,7 +86,17 @@ fn prepare(text: &mut String, project: &Project) -> std::fmt::Result {
         "\n# Once per environment, before anything is switched: the old release still serves while this runs.\n\
          [migrate]\nrun = {}\n",
         list(&project.migrate)
-    )
+    )?;
+    match &project.migrated {
+        None => Ok(()),
+        Some((check, undo)) => write!(
+            text,
+            "check = {}\n# Where the inventory says on_leave = \"undo\", as on a dev server: for each migration that the next release\n\
+             # does not have, the newest first.\nundo = {}\n",
+            quoted(check),
+            list(std::slice::from_ref(undo))
+        ),
+    }
 }
 
 fn web(text: &mut String, project: &Project) -> std::fmt::Result {

@@ -25,6 +25,8 @@ pub(super) fn fill(root: &Path, project: &mut Project) {
     project.serve = serve(root, &settings, project);
     let manage = |command: &str| format!(".venv/bin/python manage.py {command}");
     project.migrate = vec![manage("migrate --noinput")];
+    let undo = "migrate --noinput ${LONGSHORE_MIGRATION%%.*} ${LONGSHORE_MIGRATION_BEFORE:-zero}";
+    project.migrated = Some((manage("showmigrations --plan"), manage(undo)));
     let lines = setting_lines(root, &settings);
     // Without STATIC_ROOT, collectstatic fails.
     if let Some(folder) = folder(&lines, "STATIC_ROOT") {

@@ -29,6 +29,7 @@ pub fn look(root: &Path) -> Project {
         doubts: Vec::new(),
         each_release: Vec::new(),
         migrate: Vec::new(),
+        migrated: None,
         statics: Vec::new(),
         shared_dirs: Vec::new(),
         shared_files: Vec::new(),

@@ -50,6 +50,8 @@ pub struct Project {
     pub(super) doubts: Vec<String>,
     pub(super) each_release: Vec<String>,
     pub(super) migrate: Vec<String>,
+    /// What tells which migrations are in the database, and what takes one out of it.
+    pub(super) migrated: Option<(String, String)>,
     /// From a path of the site to a folder.
     pub(super) statics: Vec<(String, String)>,
     pub(super) shared_dirs: Vec<String>,

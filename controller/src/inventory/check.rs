@@ -327,6 +327,7 @@ impl Checker<'_> {
                 .collect(),
             domain: file.domain.map(Spanned::into_inner),
             branch: file.branch,
+            on_leave: file.on_leave,
         })
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use longshore_shared::setup::OnLeave;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -87,6 +88,8 @@ pub(super) struct AppFile {
     pub(super) domain: Option<Spanned<String>>,
     pub(super) tls: Option<Spanned<TlsFile>>,
     pub(super) branch: Option<String>,
+    #[serde(default)]
+    pub(super) on_leave: OnLeave,
 }
 
 /// `"acme"` or `{ certificate = "…", key = "…" }`.

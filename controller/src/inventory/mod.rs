@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
+use longshore_shared::setup::OnLeave;
 use russh::keys::PublicKey;
 use thiserror::Error;
 
@@ -99,6 +100,7 @@ pub struct EnvironmentApp {
     pub domain: Option<String>,
     pub tls: Option<Tls>,
     pub branch: Option<String>,
+    pub on_leave: OnLeave,
 }
 
 /// Where a site's certificate comes from.

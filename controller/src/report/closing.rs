@@ -173,6 +173,7 @@ mod tests {
             }),
             uncertain: false,
             revoked: false,
+            past_migrations: false,
             remarks: vec![],
         }
     }

@@ -245,6 +245,7 @@ mod tests {
                 failure: None,
                 uncertain: false,
                 revoked: false,
+                past_migrations: false,
                 remarks: vec![],
             }],
             seconds: 2.1,

@@ -25,6 +25,8 @@ pub(super) struct Member {
     pub(super) python: Option<String>,
     /// Whether it is refused for a revoked key, which a person may overrule.
     pub(super) revoked: bool,
+    /// Whether it is refused for migrations that stay, which a person may accept.
+    pub(super) past_migrations: bool,
     /// What a rollback or a restart goes to on this host.
     pub(super) goes_to: Option<Version>,
     /// Its settings, as they were found.
@@ -69,6 +71,7 @@ impl Member {
             holds_release: false,
             python: None,
             revoked: false,
+            past_migrations: false,
             goes_to: None,
             settings_then: None,
             settings_before: None,
@@ -137,6 +140,7 @@ impl Member {
             failure,
             uncertain: false,
             revoked: self.revoked,
+            past_migrations: self.past_migrations,
             remarks: self.remarks.clone(),
         }
     }
@@ -211,6 +215,7 @@ fn name_of(reply: &Reply) -> &'static str {
         Reply::Unlocked => "unlocked",
         Reply::Preflight { .. } => "preflight",
         Reply::Staged { .. } => "staged",
+        Reply::Left { .. } => "left",
         Reply::Migrated { .. } => "migrated",
         Reply::Switched(_) => "switched",
         Reply::Settings(_) => "settings",

@@ -4,6 +4,7 @@ mod goes_to;
 mod interrupt;
 mod link;
 mod member;
+mod migrations;
 mod outcome;
 mod payload;
 mod phases;
@@ -58,6 +59,8 @@ pub(crate) struct Job {
     pub(crate) plan: Plan,
     pub(crate) goal: Goal,
     pub(crate) skip_offline: bool,
+    /// Goes on where migrations stay in the database that the release does not have.
+    pub(crate) past_migrations: bool,
     pub(crate) reach: Reach,
     pub(crate) interrupts: Interrupts,
 }

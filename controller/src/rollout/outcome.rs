@@ -76,6 +76,8 @@ pub struct HostResult {
     pub uncertain: bool,
     /// Refused for a revoked key, which a person may overrule.
     pub revoked: bool,
+    /// Refused for migrations that stay in the database, which a person may accept.
+    pub past_migrations: bool,
     pub remarks: Vec<String>,
 }
 
@@ -207,6 +209,7 @@ mod tests {
             failure: None,
             uncertain: false,
             revoked: false,
+            past_migrations: false,
             remarks: vec![],
         }
     }

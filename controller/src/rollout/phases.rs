@@ -103,7 +103,7 @@ impl Run {
         self.job.reach.report.event(RunEvent::Plan(changes));
     }
 
-    fn version_for(&self, member: &Member) -> Option<Version> {
+    pub(super) fn version_for(&self, member: &Member) -> Option<Version> {
         match &self.job.goal {
             Goal::Back { .. } | Goal::Restart | Goal::Settings(_) => member.goes_to.clone(),
             goal => goal.version(),
@@ -137,44 +137,7 @@ impl Run {
         self.phase(Phase::Stage, members).await
     }
 
-    /// Once, on one host; a rollback undoes no migration, and what serves already has migrated.
-    pub(super) async fn migrate(&self, members: Vec<Member>) -> Vec<Member> {
-        let wanted = match &self.job.goal {
-            Goal::Ship(shipment) => !shipment.signed().manifest().app_file.migrate.run.is_empty(),
-            Goal::Kept(_) => true,
-            _ => false,
-        };
-        let taking_part: Vec<_> = members
-            .iter()
-            .filter(|member| member.is_active())
-            .map(|member| member.name().clone())
-            .collect();
-        let Some(place) = self
-            .job
-            .plan
-            .migration_place(&taking_part)
-            .filter(|_| wanted)
-        else {
-            return members;
-        };
-        let report = &self.job.reach.report;
-        report.event(RunEvent::Phase(Phase::Migrate));
-        if let Some(remark) = place.remark {
-            report.event(RunEvent::Note(remark));
-        }
-        let mut migrated = Vec::with_capacity(members.len());
-        for member in members {
-            let here = *member.name() == place.host;
-            migrated.push(if here {
-                self.one(Phase::Migrate, member).await
-            } else {
-                member
-            });
-        }
-        migrated
-    }
-
-    async fn one(&self, phase: Phase, mut member: Member) -> Member {
+    pub(super) async fn one(&self, phase: Phase, mut member: Member) -> Member {
         match phase {
             Phase::Connect => self.connect(&mut member).await,
             Phase::Return if self.changes_settings() => {
@@ -331,25 +294,6 @@ impl Run {
                 let (host, what) = (member.name().clone(), HostEvent::Sent { sent, saved });
                 self.job.reach.report.event(RunEvent::Host { host, what });
             }
-            Some(other) => member.ended_by(other),
-        }
-    }
-
-    async fn migrate_one(&self, member: &mut Member) {
-        let Some(version) = self.job.goal.version() else {
-            return;
-        };
-        let app = self.job.plan.app.clone();
-        match self
-            .order(
-                member,
-                Order::Migrate { app, version },
-                None,
-                Stakes::Migration,
-            )
-            .await
-        {
-            None | Some(Reply::Migrated { .. } | Reply::Switched(_)) => {}
             Some(other) => member.ended_by(other),
         }
     }

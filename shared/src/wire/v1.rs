@@ -82,6 +82,9 @@ pub enum Order {
         #[serde(default)]
         recipes: bool,
     },
+    /// → [`Reply::Left`]. What of the live release's migrations the staged `version` does not have is
+    /// undone, or told, as the host's own rules say.
+    Leave { app: AppName, version: Version },
     /// → [`Reply::Migrated`]. The release has to be staged.
     Migrate { app: AppName, version: Version },
     /// → [`Reply::Switched`]. The release has to be staged.
@@ -327,6 +330,12 @@ pub enum Reply {
     Migrated {
         /// Whether there was nothing to run, or it had run already.
         unchanged: bool,
+    },
+    /// Migrations of the live release that another does not have, the oldest first.
+    Left {
+        /// Those that stay in the database.
+        stay: Vec<String>,
+        undone: Vec<String>,
     },
     Switched(Switched),
     Settings(SettingsState),

@@ -146,6 +146,10 @@ impl PlayedAgent {
                     }),
                 )
             }
+            Order::Leave { .. } => {
+                let (stay, undone) = (vec![], vec![]);
+                return vec![done(Reply::Left { stay, undone })];
+            }
             Order::Migrate { .. } if self.trouble == Trouble::MigrationFails => (
                 "migrate",
                 failed("the migration failed", self.live(), false),

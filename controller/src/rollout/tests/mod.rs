@@ -81,6 +81,7 @@ impl Fleet {
             },
             goal,
             skip_offline: false,
+            past_migrations: false,
             reach: Reach {
                 around: Arc::new(self.around.clone()),
                 keyring: Arc::new(Keyring::new(Arc::new(NobodyToAsk))),

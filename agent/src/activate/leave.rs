@@ -1,0 +1,192 @@
+//! Going from one release to another that does not have all of its migrations. What is undone is undone
+//! by the release that has them, the newest first, before the other one serves.
+
+use longshore_shared::manifest::Manifest;
+use longshore_shared::name::AppName;
+use longshore_shared::setup::OnLeave;
+use longshore_shared::wire::latest::Reply;
+use semver::Version;
+
+use super::applied::{applied, without};
+use super::{live, migrate};
+use crate::agent::Agent;
+use crate::host::Host;
+use crate::layout::AppLayout;
+use crate::operation::{Operation, Trouble};
+use crate::step_unit::{Mount, StepUnit, release_environment};
+
+/// Two releases of which the second is to serve.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    layout: AppLayout,
+    /// The one that serves; nothing where it is the same, or none does.
+    from: Option<Manifest>,
+    to: Manifest,
+    on_leave: OnLeave,
+}
+
+pub(crate) fn prepare(
+    agent: &Agent,
+    host: &Host,
+    app: &AppName,
+    version: &Version,
+) -> Result<Leave, Trouble> {
+    let layout = AppLayout::new(app);
+    let (_, to) = migrate::staged(agent, &layout, version)?;
+    let live = live::live(&layout).filter(|live| live.version != *version);
+    let from = match live {
+        Some(live) => Some(migrate::staged(agent, &layout, &live.version)?.1),
+        None => None,
+    };
+    let on_leave = host
+        .apps
+        .get(app)
+        .map(|app| app.on_leave)
+        .unwrap_or_default();
+    Ok(Leave {
+        layout,
+        from,
+        to,
+        on_leave,
+    })
+}
+
+impl Leave {
+    pub(crate) fn run(self, operation: &Operation) -> Result<Reply, Trouble> {
+        let Some(from) = &self.from else {
+            return Ok(nothing());
+        };
+        // What comes after it has what it has; whoever undoes looks all the same.
+        let goes_on = self.on_leave == OnLeave::Never && self.to.version > from.version;
+        if goes_on || from.tree == self.to.tree {
+            return Ok(nothing());
+        }
+        // Whatever cannot be told, nobody undoes.
+        let left = operation.step("compare", || {
+            let Some(here) = applied(&self.layout, from, operation)? else {
+                return Ok(Vec::new());
+            };
+            let known = applied(&self.layout, &self.to, operation)?;
+            Ok(known
+                .map(|known| without(&here, &known))
+                .unwrap_or_default())
+        })?;
+        if left.is_empty() {
+            return Ok(nothing());
+        }
+        if self.on_leave == OnLeave::Never {
+            return Ok(Reply::Left {
+                stay: left,
+                undone: Vec::new(),
+            });
+        }
+        operation.step("undo", || self.undo(from, &left, operation))?;
+        operation.remember(format!("undone: {}", left.join(", ")));
+        Ok(Reply::Left {
+            stay: Vec::new(),
+            undone: left,
+        })
+    }
+
+    fn undo(&self, from: &Manifest, left: &[String], operation: &Operation) -> Result<(), Trouble> {
+        let steps = &from.app_file.migrate.undo;
+        if steps.is_empty() {
+            return Err(Trouble::refused(
+                format!(
+                    "{} {} has no `undo` in its [migrate], and {} does not have these migrations of it: {}",
+                    self.layout.app,
+                    from.version,
+                    self.to.version,
+                    left.join(", ")
+                ),
+                "undo them by hand, or say on_leave = \"never\" in the inventory and run longshore bootstrap",
+            ));
+        }
+        let all = applied(&self.layout, from, operation)?.unwrap_or_default();
+        for name in left.iter().rev() {
+            operation.note("undo", name);
+            let mut environment: Vec<_> = release_environment(from).collect();
+            environment.push(("LONGSHORE_MIGRATION", name.clone()));
+            environment.push(("LONGSHORE_MIGRATION_BEFORE", before(name, &all)));
+            let unit = StepUnit {
+                layout: &self.layout,
+                release: &self.layout.release(&from.version),
+                mount: Mount::ReadOnly,
+                environment,
+            };
+            let undone = steps
+                .iter()
+                .try_for_each(|command| unit.run(operation, "undo", command.as_str()));
+            undone.map_err(|trouble| trouble.and(&self.how_it_stands(from, left, operation)))?;
+        }
+        let still = self.still_there(from, left, operation)?;
+        if still.is_empty() {
+            return Ok(());
+        }
+        Err(Trouble::failed(
+            format!(
+                "`undo` said that all went well, and these are still in the database: {}",
+                still.join(", ")
+            ),
+            "correct `undo` in [migrate]; the release that serves has them, and goes on serving",
+        ))
+    }
+
+    fn still_there(
+        &self,
+        from: &Manifest,
+        left: &[String],
+        operation: &Operation,
+    ) -> Result<Vec<String>, Trouble> {
+        let now = applied(&self.layout, from, operation)?.unwrap_or_default();
+        Ok(left
+            .iter()
+            .filter(|name| now.contains(name))
+            .cloned()
+            .collect())
+    }
+
+    fn how_it_stands(&self, from: &Manifest, left: &[String], operation: &Operation) -> String {
+        match self.still_there(from, left, operation) {
+            Ok(still) if still.is_empty() => "all that was to be undone is undone".to_owned(),
+            Ok(still) => format!("still in the database: {}", still.join(", ")),
+            Err(_) => "what is in the database now is not known".to_owned(),
+        }
+    }
+}
+
+fn nothing() -> Reply {
+    Reply::Left {
+        stay: Vec::new(),
+        undone: Vec::new(),
+    }
+}
+
+/// The one before it of the same part, as Django has it (`board.0002_title` is of `board`); without
+/// the part's name. Nothing is before the first.
+fn before(name: &str, all: &[String]) -> String {
+    let part = |name: &str| name.split_once('.').map(|(part, _)| part.to_owned());
+    let own = part(name);
+    let earlier = all.iter().take_while(|other| *other != name);
+    let same = earlier.filter(|other| part(other) == own).last();
+    let bare = |name: &String| match name.split_once('.') {
+        Some((_, rest)) => rest.to_owned(),
+        None => name.clone(),
+    };
+    same.map(bare).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_before_is_of_the_same_part() {
+        let all = ["auth.0001_x", "board.0001_a", "auth.0002_y", "board.0002_b"].map(str::to_owned);
+        assert_eq!(before("board.0002_b", &all), "0001_a");
+        assert_eq!(before("board.0001_a", &all), "");
+        assert_eq!(before("auth.0002_y", &all), "0001_x");
+        let plain = ["one", "two"].map(str::to_owned);
+        assert_eq!(before("two", &plain), "one");
+    }
+}
