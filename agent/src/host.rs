@@ -34,6 +34,9 @@ struct Access {
     /// Who may let a release serve whose key was revoked: nobody who only deploys.
     #[serde(default = "group_sudo")]
     overrule: Vec<String>,
+    /// Who may see and change settings: they hold secrets, and decide what code does.
+    #[serde(default = "group_sudo")]
+    settings: Vec<String>,
 }
 
 impl Default for Access {
@@ -42,6 +45,7 @@ impl Default for Access {
             read: group_longshore(),
             deploy: group_longshore(),
             overrule: group_sudo(),
+            settings: group_sudo(),
         }
     }
 }
@@ -154,6 +158,7 @@ pub(crate) enum Right {
     Read,
     Deploy,
     Overrule,
+    Settings,
 }
 
 impl Host {
@@ -168,6 +173,7 @@ impl Host {
             Right::Read => &self.access.read,
             Right::Deploy => &self.access.deploy,
             Right::Overrule => &self.access.overrule,
+            Right::Settings => &self.access.settings,
         };
         let named = |entry: &String| match entry.strip_prefix('@') {
             Some(group) => person.groups.iter().any(|own| own == group),

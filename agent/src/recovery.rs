@@ -15,6 +15,7 @@ use crate::journal;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::OperationRow;
 use crate::operation::{Trouble, chain};
+use crate::settings;
 use crate::systemd;
 use crate::trust;
 
@@ -38,6 +39,7 @@ pub(crate) fn recover(agent: &Arc<Agent>) {
             journal::say(&chain(&error));
         }
     }
+    settings::sweep();
     for app in apps() {
         let layout = AppLayout::new(&app);
         activate::clear_staging(&layout, &intake::worth_keeping(&layout));
@@ -112,10 +114,16 @@ fn settle_other(
         ("migrate", Some(release)) if agent.ledger.migrated(app, &release.manifest)? => {
             Ok((Outcome::Done, interrupted("all of it had run")))
         }
-        ("settings", _) => Ok((
-            Outcome::TakenBack,
-            interrupted("the file is whole, as it was or as it was to be"),
-        )),
+        ("settings", _) => {
+            let changed = settings::was_changed(agent, &AppLayout::new(app), row.begun)?;
+            Ok(match changed {
+                true => (Outcome::Done, interrupted("the settings were changed")),
+                false => (
+                    Outcome::TakenBack,
+                    interrupted("the settings are as they were"),
+                ),
+            })
+        }
         ("leave", _) => Ok((
             Outcome::TakenBack,
             interrupted("what was undone is for the database to tell; the release before serves"),

@@ -1,6 +1,9 @@
 //! systemd, through its own command.
 
+use std::time::{Duration, SystemTime};
+
 use jiff::Timestamp;
+use rustix::time::ClockId;
 
 use crate::command::{self, CommandError};
 
@@ -64,6 +67,19 @@ pub(crate) fn main_process(unit: &str) -> Result<u32, CommandError> {
         &["show", "--property=MainPID", "--value", unit],
     )?;
     Ok(said.trim().parse().unwrap_or(0))
+}
+
+/// When a process was started.
+pub(crate) fn started(process: u32) -> Option<SystemTime> {
+    let text = fs_err::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The second field is a name, which may hold anything; the 22nd is in ticks since the boot.
+    let (_, rest) = text.rsplit_once(") ")?;
+    let ticks: u64 = rest.split(' ').nth(19)?.parse().ok()?;
+    let since_boot =
+        Duration::from_millis(ticks.checked_mul(1000)? / rustix::param::clock_ticks_per_second());
+    let now = rustix::time::clock_gettime(ClockId::Boottime);
+    let now = Duration::new(now.tv_sec.try_into().ok()?, now.tv_nsec.try_into().ok()?);
+    SystemTime::now().checked_sub(now.checked_sub(since_boot)?)
 }
 
 /// How much memory the processes of a unit hold themselves, without what the kernel caches of

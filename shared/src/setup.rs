@@ -96,6 +96,9 @@ pub struct Desired {
     /// Who may let a release serve whose key was revoked: names and `@groups`. Nothing is the agent's
     /// own default.
     pub overrule: Option<Vec<String>>,
+    /// Who may see and change settings, in the same way.
+    #[serde(default)]
+    pub settings_by: Option<Vec<String>>,
     /// Whom the host trusts; it takes them once, and later only from somebody whom it trusts.
     pub trust: Option<TrustRules>,
     /// What the environment's other hosts trust by a signed file: a host that was rebuilt begins with

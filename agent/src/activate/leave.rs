@@ -52,7 +52,7 @@ pub(crate) fn prepare(
 }
 
 impl Leave {
-    pub(crate) fn run(self, operation: &Operation) -> Result<Reply, Trouble> {
+    pub(crate) fn run(self, agent: &Agent, operation: &Operation) -> Result<Reply, Trouble> {
         let Some(from) = &self.from else {
             return Ok(nothing());
         };
@@ -80,7 +80,10 @@ impl Leave {
                 undone: Vec::new(),
             });
         }
-        operation.step("undo", || self.undo(from, &left, operation))?;
+        operation.step("undo", || {
+            agent.ledger.forget_migrated(&self.layout.app)?;
+            self.undo(from, &left, operation)
+        })?;
         operation.remember(format!("undone: {}", left.join(", ")));
         Ok(Reply::Left {
             stay: Vec::new(),

@@ -103,10 +103,12 @@ impl Switch {
             Some(live) if live.version == *version && is_well(live.slot) => (live.slot, Way::Stay),
             Some(live) => {
                 let idle = other_slot(live.slot);
-                let is_warm = agent
-                    .ledger
-                    .warm(app)?
-                    .is_some_and(|warm| warm.slot == idle)
+                // The same release there was left by a restart, with what it was started with.
+                let is_warm = live.version != *version
+                    && agent
+                        .ledger
+                        .warm(app)?
+                        .is_some_and(|warm| warm.slot == idle)
                     && live::in_slot(&layout, idle).as_ref() == Some(version)
                     && is_well(idle);
                 (idle, if is_warm { Way::Warm } else { Way::Start })

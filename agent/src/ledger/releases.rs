@@ -239,6 +239,13 @@ impl Ledger {
             .is_some())
     }
 
+    /// Migrations were undone: whichever release they are of has to migrate again.
+    pub(crate) fn forget_migrated(&self, app: &AppName) -> Result<()> {
+        let forget = "DELETE FROM migrations WHERE app = ?1";
+        self.lock().execute(forget, params![app.as_str()])?;
+        Ok(())
+    }
+
     pub(crate) fn set_migrated(&self, app: &AppName, manifest: &Sha256Digest) -> Result<()> {
         self.lock().execute(
             "INSERT OR REPLACE INTO migrations (app, manifest, ran) VALUES (?1, ?2, ?3)",

@@ -9,22 +9,25 @@ use crate::journal;
 use crate::layout::AppLayout;
 
 const AGENT: &str = "longshore-agent.service";
+/// So many of the last lines are looked through for a text, at least.
+const LOOKED_THROUGH: u32 = 20_000;
 
 /// What the program is told; nothing where none of its lines are wanted.
 pub(super) fn words(layout: &AppLayout, wanted: &Wanted) -> Option<Vec<String>> {
     // Any of these: a unit's own lines, and those of systemd about it.
     let mut any = Vec::new();
-    let mut unit = |name: &str| {
-        any.push(vec![format!("_SYSTEMD_UNIT={name}")]);
+    let mut unit = |name: &str, own: Vec<String>| {
+        any.push([vec![format!("_SYSTEMD_UNIT={name}")], own].concat());
         any.push(vec![format!("UNIT={name}"), "_PID=1".to_owned()]);
     };
     if wanted.has(LogSource::App) {
         for slot in [Slot::Blue, Slot::Green] {
-            unit(&layout.unit(slot));
+            unit(&layout.unit(slot), Vec::new());
         }
     }
     if wanted.has(LogSource::Agent) {
-        unit(AGENT);
+        // What it keeps of steps has another name, and may be another app's.
+        unit(AGENT, vec!["SYSLOG_IDENTIFIER=longshore-agent".to_owned()]);
     }
     if wanted.has(LogSource::Steps) {
         // Whoever else calls themselves so is not root.
@@ -36,24 +39,23 @@ pub(super) fn words(layout: &AppLayout, wanted: &Wanted) -> Option<Vec<String>> 
     }
     let mut words: Vec<String> = [
         "--output=json",
-        "--output-fields=MESSAGE,_SYSTEMD_UNIT,UNIT,SYSLOG_IDENTIFIER",
+        "--output-fields=MESSAGE,_SYSTEMD_UNIT,_PID,_UID,UNIT,SYSLOG_IDENTIFIER",
         "--all",
         "--no-pager",
         "--quiet",
     ]
     .map(str::to_owned)
     .to_vec();
-    words.push(format!("--lines={}", wanted.lines));
+    // What is looked for is looked for here: others see the words of a program.
+    let lines = match wanted.grep {
+        Some(_) => wanted.lines.max(LOOKED_THROUGH),
+        None => wanted.lines,
+    };
+    words.push(format!("--lines={lines}"));
     words.extend(wanted.since.map(|since| {
         let (seconds, rest) = (since.as_second(), since.subsec_microsecond());
         format!("--since=@{seconds}.{rest:06}")
     }));
-    if let Some(grep) = &wanted.grep {
-        // Its words are words, and no pattern; with an end of a quotation in them as well.
-        let quoted = grep.replace("\\E", "\\E\\\\E\\Q");
-        words.push(format!("--grep=\\Q{quoted}\\E"));
-        words.push("--case-sensitive=yes".to_owned());
-    }
     if wanted.follow {
         words.push("--follow".to_owned());
     }
@@ -66,50 +68,68 @@ struct Raw {
     #[serde(rename = "__REALTIME_TIMESTAMP")]
     at: String,
     #[serde(rename = "MESSAGE")]
-    message: Option<Message>,
-    #[serde(rename = "_SYSTEMD_UNIT", default)]
-    own_unit: String,
-    #[serde(rename = "UNIT", default)]
-    about_unit: String,
-    #[serde(rename = "SYSLOG_IDENTIFIER", default)]
-    identifier: String,
+    message: Option<Field>,
+    #[serde(rename = "_SYSTEMD_UNIT")]
+    own_unit: Option<String>,
+    #[serde(rename = "_PID")]
+    process: Option<String>,
+    #[serde(rename = "_UID")]
+    user: Option<String>,
+    // Whoever writes an entry chooses these.
+    #[serde(rename = "UNIT")]
+    about_unit: Option<Field>,
+    #[serde(rename = "SYSLOG_IDENTIFIER")]
+    identifier: Option<Field>,
 }
 
-/// What is no text is told as bytes.
+/// What is no text is told as bytes, and what was said more than once as a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Message {
+enum Field {
     Text(String),
     Bytes(Vec<u8>),
+    Several(Vec<String>),
+}
+
+impl Field {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Self::Several(texts) => texts.join(" "),
+        }
+    }
 }
 
 pub(super) fn parse(raw: &[u8]) -> Option<LogLine> {
     let raw: Raw = serde_json::from_slice(raw).ok()?;
     let at = Timestamp::from_microsecond(raw.at.parse().ok()?).ok()?;
-    let text = match raw.message? {
-        Message::Text(text) => text,
-        Message::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-    };
-    // The agent keeps what steps say; systemd says something about a unit; the unit itself the rest.
-    let unit = match raw.about_unit.as_str() {
-        _ if raw.identifier.ends_with(journal::STEP) => raw.identifier,
-        "" => raw.own_unit,
-        about => about.to_owned(),
+    // Only systemd is believed that an entry is about another unit, and only root that it is a step's.
+    let of_systemd = raw.process.as_deref() == Some("1");
+    let of_root = raw.user.as_deref() == Some("0");
+    let about = raw.about_unit.filter(|_| of_systemd).map(Field::text);
+    let own = raw.own_unit.unwrap_or_default();
+    let identifier = raw.identifier.filter(|_| of_root).map(Field::text);
+    let is_step = identifier.is_some_and(|name| name.ends_with(journal::STEP));
+    let of = match is_step {
+        true => "step",
+        false => source(about.as_deref().unwrap_or(&own)),
     };
     Some(LogLine {
         at,
-        of: source(&unit).to_owned(),
-        text: bounded(&text),
+        of: of.to_owned(),
+        text: bounded(&raw.message?.text()),
     })
 }
 
-fn source(unit: &str) -> &str {
+/// In one of a few words.
+fn source(unit: &str) -> &'static str {
     let name = unit.strip_suffix(".service").unwrap_or(unit);
     match name.rsplit_once('@') {
-        Some((_, slot)) => slot,
+        Some((_, "blue")) => "blue",
+        Some((_, "green")) => "green",
         None if unit == AGENT => "agent",
-        None if name.ends_with(journal::STEP) => "step",
-        None => name,
+        _ => "other",
     }
 }
 
@@ -124,7 +144,7 @@ mod tests {
             since: None,
             lines: 10,
             follow: true,
-            grep: Some("a.b \\E c".to_owned()),
+            grep: Some("a secret".to_owned()),
             domain: None,
         }
     }
@@ -152,8 +172,19 @@ mod tests {
         let line = parse("\"_SYSTEMD_UNIT\":\"longshore-a@blue.service\"", "\"said\"");
         assert_eq!((line.of.as_str(), line.text.as_str()), ("blue", "said"));
         assert_eq!(line.at.as_microsecond(), 1_700_000_000_000_001);
-        let of_systemd = "\"_SYSTEMD_UNIT\":\"init.scope\",\"UNIT\":\"longshore-a@green.service\"";
-        assert_eq!(parse(of_systemd, "\"Started\"").of, "green");
+        let about = "\"_SYSTEMD_UNIT\":\"init.scope\",\"UNIT\":\"longshore-a@green.service\"";
+        let of_systemd = format!("{about},\"_PID\":\"1\"");
+        assert_eq!(parse(&of_systemd, "\"Started\"").of, "green");
+        // Whoever says so without being systemd, or root, is told by the unit that they are in.
+        let app = "\"_SYSTEMD_UNIT\":\"longshore-a@blue.service\",\"_UID\":\"999\"";
+        for claim in [
+            "\"UNIT\":\"longshore-agent.service\"",
+            "\"SYSLOG_IDENTIFIER\":\"x-step\"",
+            "\"UNIT\":[\"a\",\"b\"]",
+        ] {
+            assert_eq!(parse(&format!("{app},{claim}"), "\"x\"").of, "blue");
+        }
+        assert_eq!(parse(app, "[\"one\",\"two\"]").text, "one two");
         let step = parse(
             "\"_SYSTEMD_UNIT\":\"longshore-a-step.service\"",
             "[27,91,255]",

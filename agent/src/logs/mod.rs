@@ -18,7 +18,7 @@ const MOST_WAITING: usize = 256;
 /// The end of a longer line says nothing to a person.
 const LONGEST_TEXT: usize = 16 * 1024;
 /// journald's lines are JSON of a few fields; a longer one is passed over.
-const LONGEST_RAW: u64 = 4 << 20;
+const LONGEST_RAW: u64 = 1 << 20;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -53,7 +53,10 @@ impl Lines {
         let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
         let mut all = Programs::default();
         if let Some(words) = journal_lines::words(layout, wanted) {
-            all.read("journalctl", &words, sender.clone(), journal_lines::parse)?;
+            let grep = wanted.grep.clone();
+            all.read("journalctl", &words, sender.clone(), move |raw| {
+                journal_lines::parse(raw).filter(|line| has(line, grep.as_deref()))
+            })?;
         }
         if let Some(domain) = wanted
             .domain
@@ -65,7 +68,7 @@ impl Lines {
             all.read("tail", &words, sender, move |raw| {
                 nginx_lines::parse(raw, &domain)
                     .filter(|line| since.is_none_or(|since| line.at >= since))
-                    .filter(|line| grep.as_ref().is_none_or(|words| line.text.contains(words)))
+                    .filter(|line| has(line, grep.as_deref()))
             })?;
         }
         Ok((Self(lines), all))
@@ -140,6 +143,10 @@ fn pass_on(
             return;
         }
     }
+}
+
+fn has(line: &LogLine, words: Option<&str>) -> bool {
+    words.is_none_or(|words| line.text.contains(words))
 }
 
 /// A text of a line, within bounds.

@@ -7,11 +7,13 @@ use longshore_shared::wire::latest::LogLine;
 
 use super::{Wanted, bounded};
 
+const LOOKED_THROUGH: u32 = 20_000;
 const FILE: &str = "/var/log/nginx/error.log";
 
 /// What the program that reads the file is told.
 pub(super) fn words(wanted: &Wanted) -> Vec<String> {
-    let mut words = vec![format!("--lines={}", wanted.lines)];
+    // Lines of all sites are in it.
+    let mut words = vec![format!("--lines={}", wanted.lines.max(LOOKED_THROUGH))];
     if wanted.follow {
         words.push("--follow=name".to_owned());
         words.push("--retry".to_owned());
@@ -23,7 +25,9 @@ pub(super) fn words(wanted: &Wanted) -> Vec<String> {
 /// A line about this domain.
 pub(super) fn parse(raw: &[u8], domain: &str) -> Option<LogLine> {
     let text = String::from_utf8_lossy(raw);
-    text.contains(&format!("server: {domain},")).then_some(())?;
+    // A visitor chooses what stands behind this, and nginx what stands before it.
+    let (_, server) = text.split_once(", server: ")?;
+    server.strip_prefix(domain)?.strip_prefix(',')?;
     let (time, rest) = text.split_at_checked(19)?;
     let at = DateTime::strptime("%Y/%m/%d %H:%M:%S", time).ok()?;
     let at: Timestamp = at.to_zoned(TimeZone::system()).ok()?.timestamp();

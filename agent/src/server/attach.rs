@@ -8,7 +8,7 @@ use crate::host::Right;
 use crate::layout::AppLayout;
 use crate::operation::Trouble;
 use crate::peer::PeerError;
-use crate::settings;
+use crate::settings::{self, Tell};
 
 impl Session<'_> {
     pub(super) fn attach(&mut self, id: u64) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
@@ -52,7 +52,7 @@ fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Tro
         });
     }
     if let ("settings", Some(app)) = (row.verb.as_str(), &row.app) {
-        return settings::state(&AppLayout::new(app), false);
+        return settings::state(&AppLayout::new(app), Tell::Numbers);
     }
     match (row.verb.as_str(), row.version) {
         ("stage", _) => Ok(Reply::Staged {

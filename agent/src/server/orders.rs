@@ -20,6 +20,7 @@ use crate::locks::{Claimant, Share};
 use crate::logs::Wanted;
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
+use crate::settings::Tell;
 use crate::{intake, preflight, settings, status, trust};
 
 /// A connection whose other end is known.
@@ -141,7 +142,9 @@ impl<'a> Session<'a> {
                 match prepared {
                     Ok((leave, share)) => {
                         let new = self.operation("leave", &app, &version);
-                        return self.run(&new, share, move |_, operation| leave.run(operation));
+                        return self.run(&new, share, move |agent, operation| {
+                            leave.run(agent, operation)
+                        });
                     }
                     Err(trouble) => Err(trouble),
                 }
@@ -208,7 +211,10 @@ impl<'a> Session<'a> {
                 self.logs(&app, wanted)?
             }
             Order::Settings { app, values } => self.settings(&app, values),
-            Order::ChangeSettings { app, change } => match self.changes(&app) {
+            Order::ChangeSettings { app, change } => match self
+                .allowed(Right::Settings)
+                .and_then(|_| self.changes(&app))
+            {
                 Ok((_, share)) => {
                     let new = self.about("settings", &app);
                     let who = new.who.clone();
@@ -231,9 +237,10 @@ impl<'a> Session<'a> {
 
     /// Even their digests are not for everybody: a short value is soon guessed.
     fn settings(&self, app: &AppName, values: bool) -> Result<Reply, Trouble> {
-        let host = self.allowed(Right::Deploy)?;
+        let host = self.allowed(Right::Settings)?;
         knows(&host, app)?;
-        settings::state(&AppLayout::new(app), values)
+        let tell = if values { Tell::Values } else { Tell::Digests };
+        settings::state(&AppLayout::new(app), tell)
     }
 
     fn set_trust(&self, signed: &SignedTrust) -> Result<Reply, Trouble> {
@@ -265,6 +272,7 @@ impl<'a> Session<'a> {
             Right::Read => "look at",
             Right::Deploy => "change",
             Right::Overrule => "let revoked keys run",
+            Right::Settings => "see or change the settings of",
         };
         Err(Trouble::refused(
             format!("{} may not {what} apps on this host", person.name),

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use longshore_shared::digest::Sha256Digest;
@@ -10,6 +11,7 @@ use longshore_shared::settings::{Settings, parse, render};
 use longshore_shared::wire::latest::SettingsNumber;
 
 use super::MEND;
+use crate::journal;
 use crate::layout::AppLayout;
 use crate::operation::{Trouble, chain};
 use crate::system_file::put_with_mode;
@@ -45,21 +47,22 @@ impl Store {
     }
 
     pub(super) fn now(&self) -> Result<Kept, Trouble> {
-        Ok(read(&self.file)?.unwrap_or_else(|| Kept {
-            number: nobody(0),
-            settings: Settings::new(),
-            by_hand: false,
-        }))
+        Ok(read(&self.file)?.unwrap_or_else(nothing))
+    }
+
+    /// When the file was written.
+    pub(super) fn written(&self) -> Option<SystemTime> {
+        fs_err::metadata(&self.file).ok()?.modified().ok()
     }
 
     /// What they were as that number.
-    pub(super) fn earlier(&self, number: u64) -> Result<Settings, Trouble> {
+    pub(super) fn earlier(&self, number: u64) -> Result<Kept, Trouble> {
         let kept = read(&self.place(number))?;
         // Before the first change there was nothing.
         if number == 0 && kept.is_none() {
-            return Ok(Settings::new());
+            return Ok(nothing());
         }
-        kept.map(|kept| kept.settings).ok_or_else(|| {
+        kept.ok_or_else(|| {
             Trouble::refused(
                 format!("settings {number} are not kept here any more"),
                 "`longshore settings list` shows which are",
@@ -67,10 +70,12 @@ impl Store {
         })
     }
 
-    /// Those that can be gone back to, the newest first.
-    pub(super) fn numbers(&self) -> Vec<SettingsNumber> {
+    /// Those that can be gone back to, the newest first. A stop in the middle of a change may have
+    /// left a copy of what is.
+    pub(super) fn numbers(&self, now: &Kept) -> Vec<SettingsNumber> {
         let numbers = self.kept_numbers().into_iter();
         numbers
+            .filter(|number| *number < now.number.number)
             .map(|number| match read(&self.place(number)) {
                 Ok(Some(kept)) => SettingsNumber {
                     number,
@@ -82,7 +87,13 @@ impl Store {
     }
 
     /// Keeps what is there under its number, then replaces it.
-    pub(super) fn put(&self, now: &Kept, settings: &Settings, who: &str) -> Result<(), Trouble> {
+    pub(super) fn put(
+        &self,
+        now: &Kept,
+        settings: &Settings,
+        again: Option<u64>,
+        who: &str,
+    ) -> Result<(), Trouble> {
         let failed = |error: io::Error| Trouble::because(&error, MEND);
         if self.file.exists() {
             let text = fs_err::read(&self.file).map_err(failed)?;
@@ -94,10 +105,23 @@ impl Store {
             .copied()
             .unwrap_or(0)
             .max(now.number.number);
-        let text = written(next, who, Timestamp::now(), settings);
-        put_with_mode(&self.file, text.as_bytes(), MODE).map_err(failed)?;
+        let number = SettingsNumber {
+            number: next,
+            again,
+            who: who.to_owned(),
+            at: Some(Timestamp::now()),
+        };
+        let put = put_with_mode(&self.file, written(&number, settings).as_bytes(), MODE);
+        // It may have failed after the file had its name.
+        if let Err(error) = put
+            && !read(&self.file).is_ok_and(|kept| kept.is_some_and(|kept| kept.number == number))
+        {
+            return Err(failed(error));
+        }
         for old in self.kept_numbers().into_iter().skip(MOST_EARLIER) {
-            fs_err::remove_file(self.place(old)).map_err(failed)?;
+            if let Err(error) = fs_err::remove_file(self.place(old)) {
+                journal::say(&format!("settings of before stay: {error}"));
+            }
         }
         Ok(())
     }
@@ -120,9 +144,18 @@ impl Store {
     }
 }
 
+fn nothing() -> Kept {
+    Kept {
+        number: nobody(0),
+        settings: Settings::new(),
+        by_hand: false,
+    }
+}
+
 fn nobody(number: u64) -> SettingsNumber {
     SettingsNumber {
         number,
+        again: None,
         who: String::new(),
         at: None,
     }
@@ -150,22 +183,33 @@ fn read(file: &Path) -> Result<Option<Kept>, Trouble> {
     }))
 }
 
-fn written(number: u64, who: &str, at: Timestamp, settings: &Settings) -> String {
+fn written(number: &SettingsNumber, settings: &Settings) -> String {
     let text = render(settings);
     let digest = Sha256Digest::of(text.as_bytes());
+    let again = number.again.map(|again| format!(" again {again}"));
+    let (again, who) = (again.unwrap_or_default(), &number.who);
+    let at = number.at.unwrap_or_default();
+    let number = format!("{}{again}", number.number);
     format!("{HEAD}{number}, {at}, {digest}, {who}. Change them with `longshore settings`.\n{text}")
 }
 
 /// What the first line says, and whether the rest is as it was written with it.
 fn head(first: &str, rest: &str) -> Option<(SettingsNumber, bool)> {
     let mut words = first.strip_prefix(HEAD)?.splitn(4, ", ");
-    let number = words.next()?.parse().ok()?;
+    let (number, again) = match words.next()?.split_once(" again ") {
+        Some((number, again)) => (number.parse().ok()?, Some(again.parse().ok()?)),
+        None => (
+            first.strip_prefix(HEAD)?.split(", ").next()?.parse().ok()?,
+            None,
+        ),
+    };
     let at = words.next()?.parse().ok()?;
     let digest = words.next()?;
     let who = words.next()?.split(". ").next()?.to_owned();
     let as_written = Sha256Digest::of(rest.as_bytes()).to_string() == digest;
     let number = SettingsNumber {
         number,
+        again,
         who,
         at: Some(at),
     };
@@ -186,7 +230,7 @@ mod tests {
 
     fn change(store: &Store, text: &str) -> Kept {
         let now = store.now().unwrap();
-        store.put(&now, &parse(text).unwrap(), "ann").unwrap();
+        store.put(&now, &parse(text).unwrap(), None, "ann").unwrap();
         store.now().unwrap()
     }
 
@@ -200,9 +244,13 @@ mod tests {
             assert_eq!((now.number.number, now.by_hand), (number, false));
             assert_eq!(now.number.who, "ann");
         }
-        let kept: Vec<u64> = store.numbers().iter().map(|kept| kept.number).collect();
+        let kept: Vec<u64> = store
+            .numbers(&store.now().unwrap())
+            .iter()
+            .map(|kept| kept.number)
+            .collect();
         assert_eq!(kept, (5..=14).rev().collect::<Vec<_>>());
-        assert_eq!(store.earlier(7).unwrap(), parse("A=7").unwrap());
+        assert_eq!(store.earlier(7).unwrap().settings, parse("A=7").unwrap());
         assert!(store.earlier(4).is_err() && store.earlier(99).is_err());
         for file in [store.file.clone(), store.place(7)] {
             let mode = fs_err::metadata(file).unwrap().permissions().mode();
@@ -230,7 +278,20 @@ mod tests {
         let now = store.now().unwrap();
         assert_eq!((now.number.number, now.by_hand), (1, true));
         change(&store, "A=4\n");
-        assert_eq!(store.earlier(1).unwrap(), parse("A=3").unwrap());
+        assert_eq!(store.earlier(1).unwrap().settings, parse("A=3").unwrap());
+        let now = store.now().unwrap();
+        store
+            .put(&now, &parse("A=3").unwrap(), Some(1), "ben")
+            .unwrap();
+        let now = store.now().unwrap();
+        let number = &now.number;
+        assert_eq!(
+            (number.number, number.again, number.who.as_str()),
+            (3, Some(1), "ben")
+        );
+        // A stop after the copy was kept, and before the file was replaced.
+        fs_err::copy(&store.file, store.place(3)).unwrap();
+        assert_eq!(store.numbers(&now).first().unwrap().number, 2);
     }
 
     #[test]

@@ -3,21 +3,64 @@
 
 mod kept;
 
-use longshore_shared::settings::{MOST_BYTES, SettingName, Settings, weight};
+use jiff::Timestamp;
+use longshore_shared::settings::{MOST_BYTES, MOST_SETTINGS, SettingName, Settings, weight};
 use longshore_shared::wire::latest::{Reply, SettingState, SettingsChange, SettingsState};
 
+use crate::activate::live;
 use crate::agent::Agent;
-use crate::layout::AppLayout;
+use crate::journal;
+use crate::layout::{AppLayout, SETTINGS};
 use crate::operation::{Operation, Trouble};
 use crate::systemd;
 use kept::{Kept, Store};
 
 const MEND: &str = "mend the file as root on this host, then try again; nothing was changed";
 
+/// How much is told of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tell {
+    /// Nothing that has to do with a value.
+    Numbers,
+    Digests,
+    Values,
+}
+
 /// The settings as they are.
-pub(crate) fn state(layout: &AppLayout, values: bool) -> Result<Reply, Trouble> {
+pub(crate) fn state(layout: &AppLayout, tell: Tell) -> Result<Reply, Trouble> {
     let store = Store::of(layout);
-    Ok(told(&store, &store.now()?, values))
+    Ok(told(layout, &store, &store.now()?, tell))
+}
+
+/// Whether a change that was cut short was made; what has to follow it follows.
+pub(crate) fn was_changed(
+    agent: &Agent,
+    layout: &AppLayout,
+    begun: Timestamp,
+) -> Result<bool, Trouble> {
+    let changed = Store::of(layout)
+        .now()?
+        .number
+        .at
+        .is_some_and(|at| at >= begun);
+    if changed {
+        forget_warm(agent, layout)?;
+    }
+    Ok(changed)
+}
+
+/// Takes away what a stop in the middle of writing left.
+pub(crate) fn sweep() {
+    let entries = fs_err::read_dir(SETTINGS).into_iter().flatten().flatten();
+    for entry in entries {
+        let is_left = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(".longshore-");
+        if is_left && let Err(error) = fs_err::remove_file(entry.path()) {
+            journal::say(&error.to_string());
+        }
+    }
 }
 
 /// Writes the settings anew. What runs goes on with those that it was started with.
@@ -30,10 +73,23 @@ pub(crate) fn change(
 ) -> Result<Reply, Trouble> {
     let store = Store::of(layout);
     let now = store.now()?;
-    let settings = match change {
-        SettingsChange::Edit { set, unset } => edited(&now.settings, set, unset),
-        SettingsChange::Restore { number } => store.earlier(*number)?,
+    let (settings, again) = match change {
+        SettingsChange::Edit { set, unset } => (edited(&now.settings, set, unset), None),
+        SettingsChange::Restore { number } => {
+            let kept = store.earlier(*number)?;
+            (kept.settings, Some(kept.number.again.unwrap_or(*number)))
+        }
     };
+    if settings.len() > MOST_SETTINGS {
+        return Err(Trouble::refused(
+            format!(
+                "{} would have {} settings, and {MOST_SETTINGS} is the most",
+                layout.app,
+                settings.len()
+            ),
+            "put them together into a file of shared/, and its path into a setting",
+        ));
+    }
     let bytes = weight(&settings);
     if bytes > MOST_BYTES {
         return Err(Trouble::refused(
@@ -46,16 +102,16 @@ pub(crate) fn change(
     }
     if settings == now.settings && !now.by_hand {
         operation.unchanged("settings", "they are so already");
-        return Ok(told(&store, &now, false));
+        return Ok(told(layout, &store, &now, Tell::Numbers));
     }
     let what = difference(&now.settings, &settings);
     operation.step_to_the_end("settings", || {
-        forget_warm(agent, layout)?;
-        store.put(&now, &settings, who)
+        store.put(&now, &settings, again, who)?;
+        forget_warm(agent, layout)
     })?;
     let now = store.now()?;
     operation.remember(format!("settings {}: {what}", now.number.number));
-    Ok(told(&store, &now, false))
+    Ok(told(layout, &store, &now, Tell::Numbers))
 }
 
 /// What still runs from before was started with the settings from before: nothing goes back to it.
@@ -101,18 +157,28 @@ fn difference(before: &Settings, after: &Settings) -> String {
     both.join("; ")
 }
 
-fn told(store: &Store, now: &Kept, values: bool) -> Reply {
-    let settings = now.settings.iter().map(|(name, value)| SettingState {
+fn told(layout: &AppLayout, store: &Store, now: &Kept, tell: Tell) -> Reply {
+    let settings = now.settings.iter().filter(|_| tell != Tell::Numbers);
+    let settings = settings.map(|(name, value)| SettingState {
         name: name.clone(),
         digest: value.digest(),
-        value: values.then(|| value.clone()),
+        value: (tell == Tell::Values).then(|| value.clone()),
     });
     Reply::Settings(SettingsState {
         now: now.number.clone(),
         by_hand: now.by_hand,
+        in_effect: in_effect(layout, store),
         settings: settings.collect(),
-        earlier: store.numbers(),
+        earlier: store.numbers(now),
     })
+}
+
+/// Whether what serves was started after the file was written.
+fn in_effect(layout: &AppLayout, store: &Store) -> Option<bool> {
+    let live = live::live(layout)?;
+    let process = systemd::main_process(&layout.unit(live.slot)).ok()?;
+    let started = systemd::started(process)?;
+    Some(store.written().is_none_or(|written| written <= started))
 }
 
 #[cfg(test)]

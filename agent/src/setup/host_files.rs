@@ -137,6 +137,9 @@ fn host_toml(desired: &Desired) -> String {
     if let Some(overrule) = &desired.overrule {
         text.push_str(&format!("overrule = {overrule:?}\n"));
     }
+    if let Some(settings) = &desired.settings_by {
+        text.push_str(&format!("settings = {settings:?}\n"));
+    }
     for (name, app) in &desired.apps {
         text.push_str(&format!("\n[apps.{name}]\n"));
         if app.on_leave == OnLeave::Undo {
@@ -181,6 +184,7 @@ pub(super) mod tests {
             people: Vec::new(),
             deploy_keys: Vec::new(),
             overrule: Some(vec!["@leads".to_owned(), "ops1".to_owned()]),
+            settings_by: Some(vec!["@dev".to_owned()]),
             trust: None,
             signed_trust: None,
             system: DesiredSystem {

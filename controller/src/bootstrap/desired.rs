@@ -49,6 +49,7 @@ pub(crate) fn desired(
             .collect(),
         deploy_keys: environment.deploy_keys.iter().map(key_line).collect(),
         overrule: environment.overrule.clone(),
+        settings_by: environment.settings_by.clone(),
         trust: trust.cloned(),
         signed_trust: None,
         system: setup.system.clone(),

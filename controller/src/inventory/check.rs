@@ -118,7 +118,8 @@ impl Checker<'_> {
         let deploy_keys = deploy_keys.map(|key| self.public_key(key.as_ref(), key.span()));
         Ok(Environment {
             release_by: release_by.transpose()?,
-            overrule: file.overrule.map(|by| self.overrule(by)).transpose()?,
+            overrule: file.overrule.map(|by| self.on_host(by)).transpose()?,
+            settings_by: file.settings_by.map(|by| self.on_host(by)).transpose()?,
             forward_only: file.forward_only.unwrap_or(name.as_str() == PRODUCTION),
             people: self.accounts(file.people, fleet.people)?,
             deploy_keys: deploy_keys.collect::<Result<_, _>>()?,
@@ -158,7 +159,7 @@ impl Checker<'_> {
     }
 
     /// Names of the host: they need not be accounts that Longshore makes.
-    fn overrule(&self, entries: Vec<Spanned<String>>) -> Result<Vec<String>, Complaint> {
+    fn on_host(&self, entries: Vec<Spanned<String>>) -> Result<Vec<String>, Complaint> {
         for entry in &entries {
             let text = entry.as_ref();
             if !is_account(text.strip_prefix('@').unwrap_or(text)) {

@@ -55,6 +55,8 @@ pub(super) struct EnvironmentFile {
     pub(super) release_by: Option<Vec<Spanned<String>>>,
     /// Who may let a release serve whose key was revoked: names and `@groups`.
     pub(super) overrule: Option<Vec<Spanned<String>>>,
+    /// Who may see and change settings, in the same way.
+    pub(super) settings_by: Option<Vec<Spanned<String>>>,
     pub(super) forward_only: Option<bool>,
     /// Who gets an account: names and `@groups`. Nothing means everyone.
     pub(super) people: Option<Vec<Spanned<String>>>,

@@ -67,6 +67,8 @@ pub struct Environment {
     pub release_by: Option<Vec<String>>,
     /// Who may let a release serve whose key was revoked: names and `@groups`.
     pub overrule: Option<Vec<String>>,
+    /// Who may see and change settings, in the same way.
+    pub settings_by: Option<Vec<String>>,
     /// Whether a deployment has to come after what serves.
     pub forward_only: bool,
     /// Who has an account on its hosts.

@@ -17,14 +17,25 @@ pub enum FileError {
         /// Which one, from 1.
         line: usize,
     },
-    /// A name that is none.
-    #[error("line {line}")]
+    /// What stands before `=` is no name; it may be a part of a secret, so it is not shown.
+    #[error("line {line} has no name of a setting before its `=`")]
     Name {
         /// Which one, from 1.
         line: usize,
-        /// What is wrong with it.
-        #[source]
-        source: SettingNameError,
+    },
+    /// Longshore's own to set.
+    #[error("line {line} sets {name}, which is Longshore's own")]
+    Ours {
+        /// Which one, from 1.
+        line: usize,
+        /// The name.
+        name: String,
+    },
+    /// Some versions of systemd take the next line for a part of it, and others do not.
+    #[error("line {line} is a comment that ends with a backslash")]
+    Comment {
+        /// Which one, from 1.
+        line: usize,
     },
     /// A value that cannot be one.
     #[error("line {line}: {name}")]
@@ -87,8 +98,8 @@ impl Reader<'_> {
         loop {
             match self.text.peek() {
                 None => return Ok(None),
-                Some(c) if c.is_whitespace() => drop(self.take()),
-                Some('#' | ';') => self.skip_line(),
+                Some(c) if c.is_ascii_whitespace() => drop(self.take()),
+                Some('#' | ';') => self.skip_line()?,
                 Some(_) => break,
             }
         }
@@ -97,12 +108,14 @@ impl Reader<'_> {
         loop {
             match self.take() {
                 Some('=') => break,
-                None | Some('\n') => return Err(FileError::NoSetting { line }),
+                None | Some('\n' | '\r') => return Err(FileError::NoSetting { line }),
                 Some(c) => name.push(c),
             }
         }
-        let name =
-            SettingName::new(name.trim_end()).map_err(|source| FileError::Name { line, source })?;
+        let name = SettingName::new(name.trim_end()).map_err(|error| match error {
+            SettingNameError::NoName(_) => FileError::Name { line },
+            SettingNameError::Ours(name) => FileError::Ours { line, name },
+        })?;
         let value = self.value(line, &name)?;
         match SettingValue::new(value) {
             Ok(value) => Ok(Some((name, value))),
@@ -172,14 +185,15 @@ impl Reader<'_> {
         }
     }
 
-    fn skip_line(&mut self) {
-        // A backslash at its end joins the next line to a comment too.
-        let mut escaped = false;
-        while let Some(c) = self.take() {
-            if c == '\n' && !escaped {
-                return;
-            }
-            escaped = c == '\\' && !escaped;
+    fn skip_line(&mut self) -> Result<(), FileError> {
+        let line = self.line;
+        let mut last = None;
+        while let Some(c) = self.take().filter(|c| !matches!(c, '\n' | '\r')) {
+            last = Some(c);
+        }
+        match last {
+            Some('\\') => Err(FileError::Comment { line }),
+            _ => Ok(()),
         }
     }
 
@@ -203,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_people_write_is_read_as_systemd_reads_it() {
-        let text = "# a comment\n; another, that goes on \\\nhere\n\nA=1\n B = two words  \n\
+        let text = "# a comment\n; another\r\n\nA=1\n B = two words  \n\
                     C='single \"and\" $more'\nD=\"double \\\"and\\\" \\$more \\n\"\n\
                     E='a'\"b\"c\nF=a\\\nb\nG=\nA=2\nH=it's\nI=\"two\nlines\"\n";
         let settings = parse(text).unwrap();
@@ -225,7 +239,15 @@ mod tests {
     fn what_is_none_is_told_by_its_line_and_never_by_its_value() {
         let error = |text: &str| parse(text).unwrap_err().to_string();
         assert_eq!(error("A=1\nsecret\n"), "line 2 is no NAME=value");
-        assert_eq!(error("export A=secret"), "line 1");
+        let no_name = "line 2 has no name of a setting before its `=`";
+        assert_eq!(error("A=1\nexport secret=1"), no_name);
+        assert!(error("LONGSHORE_SLOT=x").contains("LONGSHORE_SLOT"));
+        assert_eq!(
+            error("# x \\\nB=1"),
+            "line 1 is a comment that ends with a backslash"
+        );
+        let deep = |error: FileError| std::error::Error::source(&error).map(ToString::to_string);
+        assert_eq!(deep(parse("pg://app:secret@db?a=b").unwrap_err()), None);
         let open = error("A=1\n\nB=\"secret\nsecret");
         assert_eq!(
             open,

@@ -16,6 +16,8 @@ pub use file::{FileError, parse, render};
 /// What the settings of one app may come to. Every process is given all of them, and Linux gives a
 /// process no more than 128 KiB in one piece.
 pub const MOST_BYTES: usize = 96 * 1024;
+/// More of them would not fit one message of ours.
+pub const MOST_SETTINGS: usize = 200;
 const LONGEST_NAME: usize = 128;
 /// What Longshore itself tells the processes.
 const OURS: &str = "LONGSHORE_";
@@ -99,6 +101,9 @@ pub enum SettingValueError {
         "the value has a control character (byte {0:#04x}) in it; of these only tabs and newlines reach a process unharmed"
     )]
     Control(u32),
+    /// systemd takes the whole file for damaged, and shows the value in its journal.
+    #[error("the value has a code point in it that is no character (U+{0:04X})")]
+    NoCharacter(u32),
 }
 
 impl SettingValue {
@@ -113,7 +118,14 @@ impl SettingValue {
             .find(|c| c.is_control() && !matches!(c, '\t' | '\n'))
         {
             Some(control) => Err(SettingValueError::Control(control.into())),
-            None => Ok(Self(text)),
+            None => match text
+                .chars()
+                .map(u32::from)
+                .find(|code| is_no_character(*code))
+            {
+                Some(code) => Err(SettingValueError::NoCharacter(code)),
+                None => Ok(Self(text)),
+            },
         }
     }
 
@@ -126,6 +138,11 @@ impl SettingValue {
     pub fn digest(&self) -> Sha256Digest {
         Sha256Digest::of(self.0.as_bytes())
     }
+}
+
+/// What Unicode sets aside for ever.
+fn is_no_character(code: u32) -> bool {
+    (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
 }
 
 impl fmt::Debug for SettingValue {
@@ -181,6 +198,13 @@ mod tests {
             SettingValue::new("x\r\n"),
             Err(SettingValueError::Control(13))
         );
+        for odd in ["\u{fdd0}", "a\u{ffff}", "\u{1fffe}"] {
+            let error = SettingValue::new(odd).unwrap_err();
+            assert!(
+                matches!(error, SettingValueError::NoCharacter(_)),
+                "{odd:?}"
+            );
+        }
         let long = SettingValue::new("secret".repeat(200_000)).unwrap_err();
         assert!(!long.to_string().contains("secret"));
         assert!(matches!(long, SettingValueError::TooLong(1_200_000)));

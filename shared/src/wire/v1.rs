@@ -172,6 +172,9 @@ pub struct SettingsState {
     pub now: SettingsNumber,
     /// Whether somebody has changed the file since, beside Longshore.
     pub by_hand: bool,
+    /// Whether what serves was started with them; nothing where nothing serves.
+    pub in_effect: Option<bool>,
+    /// None where only the numbers are told.
     pub settings: Vec<SettingState>,
     /// What can be gone back to, the newest first.
     pub earlier: Vec<SettingsNumber>,
@@ -181,6 +184,9 @@ pub struct SettingsState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsNumber {
     pub number: u64,
+    /// The number that it brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<u64>,
     pub who: String,
     pub at: Option<Timestamp>,
 }
