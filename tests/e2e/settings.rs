@@ -127,6 +127,34 @@ fn under_load() -> Told {
     );
     ended(&controller.run(&["rollback", "demo"])?, 0);
     assert_eq!(environ(&lease.hosts[0], "GREETING")?, "again");
+    // What was written and is not in effect yet is no work that is done.
+    ended(
+        &controller.run(&["settings", "set", "demo", "GREETING=late", "--later"])?,
+        0,
+    );
+    let list = controller.plain(&["settings", "list", "demo"])?;
+    assert!(
+        list.stdout.contains("was started before that"),
+        "{}",
+        list.all()
+    );
+    let set = controller.run(&["settings", "set", "demo", "GREETING=late"])?;
+    assert_eq!(kinds(&set), ["switched"; 2], "{}", set.all());
+    assert_eq!(environ(&lease.hosts[1], "GREETING")?, "late");
+    // Hosts that were changed one by one are not gone back together by a number.
+    let one = lease.hosts[1].name.as_str();
+    ended(
+        &controller.run(&["settings", "set", "demo", "GREETING=odd", "--on", one])?,
+        0,
+    );
+    let back = controller.run(&["settings", "rollback", "demo"])?;
+    ended(&back, 4);
+    assert!(back.all().contains("different settings"), "{}", back.all());
+    ended(
+        &controller.run(&["settings", "rollback", "demo", "--on", one])?,
+        0,
+    );
+    assert_eq!(environ(&lease.hosts[1], "GREETING")?, "late");
 
     // What is shown can be read again.
     let shown = controller.plain(&["settings", "list", "demo", "--show"])?;
@@ -172,10 +200,19 @@ fn that_break_the_app() -> Told {
         host.reboot()?;
         assert_eq!(environ(host, "COLOUR")?, "blue");
     }
-    // Who serves nothing but what it served is not told of as mixed, and can be set again.
+    // What was put back is no change to go back from.
+    let back = controller.run(&["settings", "rollback", "demo"])?;
+    ended(&back, 4);
+    assert!(
+        back.all().contains("nothing is kept here of before"),
+        "{}",
+        back.all()
+    );
     let list = controller.run(&["settings", "list", "demo"])?;
     for host in hosts(&list) {
         assert_eq!(host["now"]["number"], 3, "{}", list.all());
+        assert_eq!(host["now"]["again"], 1, "{}", list.all());
+        assert_eq!(host["in_effect"], true, "{}", list.all());
         assert_eq!(host["earlier"].as_array().map(Vec::len), Some(2));
         assert_eq!(host["by_hand"], false);
     }
@@ -260,6 +297,12 @@ fn what_is_none() -> Told {
         ),
         (&["set", "demo", "A"], b"a\r\nb", 2, "control character"),
         (&["set", "demo", "A"], b"a\xff", 2, "UTF-8"),
+        (
+            &["set", "demo", "A"],
+            "a\u{fdd0}".as_bytes(),
+            2,
+            "no character",
+        ),
         (&["set", "demo", "A", "B"], b"a", 2, "one value only"),
         (&["set", "demo"], b"", 2, "nothing is given"),
         (&["set", "demo", "A=1", "A=2"], b"", 2, "given twice"),
@@ -278,6 +321,25 @@ fn what_is_none() -> Told {
         assert!(answer.all().contains(says), "{words:?}: {}", answer.all());
         assert!(!answer.all().contains("secret"), "{}", answer.all());
     }
+    // Whoever only deploys sees and changes nothing of it.
+    host.sh("sed -i 's/^settings = .*/settings = [\"@sudo\"]/' /etc/longshore/host.toml")?;
+    for words in [
+        &["settings", "list", "demo"][..],
+        &["settings", "set", "demo", "A=1"],
+    ] {
+        let answer = controller.run(words)?;
+        assert!(
+            answer.code.is_some_and(|code| code != 0),
+            "{}",
+            answer.all()
+        );
+        assert!(
+            answer.all().contains("may not see or change the settings"),
+            "{}",
+            answer.all()
+        );
+    }
+    host.sh("sed -i 's/^settings = .*/settings = [\"@longshore\"]/' /etc/longshore/host.toml")?;
     // Together too much for a process, though each alone is not.
     let large = "x".repeat(60_000);
     ended(

@@ -78,7 +78,7 @@ pub struct HostFiles<'a> {
 pub fn host_toml(environment: &str, name: &str, apps: &[App]) -> String {
     let mut text = format!(
         "environment = \"{environment}\"\nhost = \"{name}\"\n\n[access]\n\
-         deploy = [\"@{AGENT_GROUP}\"]\n"
+         deploy = [\"@{AGENT_GROUP}\"]\nsettings = [\"@{AGENT_GROUP}\"]\n"
     );
     for app in apps {
         text.push_str(&format!(

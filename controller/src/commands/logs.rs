@@ -150,8 +150,13 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
     };
     let all = fleet::on_all(plan.hosts, |host| {
         let (reach, order, interrupts) = (reach.clone(), order.clone(), interrupts.clone());
+        let ui = Arc::clone(&context.ui);
         async move {
             let told = listen(&reach, &host, order, &interrupts).await;
+            // While others go on, nobody is to take silence for peace.
+            for line in failures(told.as_ref().err().map(|failure| (&host.name, failure))) {
+                ui.note(&line);
+            }
             (host.name, told)
         }
     });
@@ -167,12 +172,6 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
         }
     };
     show.all(heard.take());
-    let failed = ended
-        .iter()
-        .filter_map(|(host, told)| Some((host, told.as_ref().err()?)));
-    for line in failures(failed) {
-        context.ui.note(&line);
-    }
     let all = ended.iter().all(|(_, told)| told.is_ok());
     let exit = match interrupts.is_asked() {
         true => Exit::Interrupted,

@@ -79,6 +79,8 @@ struct HostLine<'a> {
     error: Option<String>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     hints: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    remarks: &'a [String],
 }
 
 impl<'a> HostLine<'a> {
@@ -92,6 +94,7 @@ impl<'a> HostLine<'a> {
             seconds: milliseconds(host.seconds),
             error: failure.map(|failure| failure.in_one_line()),
             hints: failure.map_or(&[], |failure| &failure.hints),
+            remarks: &host.remarks,
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) struct Member {
     pub(super) settings_then: Option<SettingsState>,
     /// The number of its settings before they were changed.
     pub(super) settings_before: Option<u64>,
+    uncertain: bool,
     begun: Instant,
     ended: Option<HostResult>,
     pub(super) progress: Progress,
@@ -75,6 +76,7 @@ impl Member {
             goes_to: None,
             settings_then: None,
             settings_before: None,
+            uncertain: false,
             begun: Instant::now(),
             ended: None,
             progress: Progress::Nothing,
@@ -118,6 +120,14 @@ impl Member {
         self.progress = Progress::Returned;
     }
 
+    /// Nobody can say that all is as it was.
+    pub(super) fn unsure(&mut self) {
+        self.uncertain = true;
+        if let Some(ended) = &mut self.ended {
+            ended.uncertain = true;
+        }
+    }
+
     /// Something that a person should know, whatever the host's part ends with.
     pub(super) fn remark(&mut self, what: String) {
         match &mut self.ended {
@@ -138,7 +148,7 @@ impl Member {
             before: self.before.clone(),
             seconds: self.begun.elapsed().as_secs_f64(),
             failure,
-            uncertain: false,
+            uncertain: self.uncertain,
             revoked: self.revoked,
             past_migrations: self.past_migrations,
             remarks: self.remarks.clone(),

@@ -41,25 +41,55 @@ impl Run {
     }
 
     /// Everything has been looked at.
-    pub(super) async fn through_settings(&self, members: Vec<Member>) -> Vec<Member> {
+    pub(super) async fn through_settings(&self, mut members: Vec<Member>) -> Vec<Member> {
+        self.refuse_numbers_of_each(&mut members);
+        if self.must_stop(&members) {
+            return members;
+        }
         let members = self.phase(Phase::Settings, members).await;
-        let changed = |member: &Member| member.settings_before.is_some();
         let failed = |members: &[Member]| {
             let bad = |m: &Member| !matches!(m.outcome(), None | Some(Outcome::Skipped));
             members.iter().any(bad) || self.interrupts().is_asked()
         };
-        let restarts = members
-            .iter()
-            .any(|member| changed(member) && member.goes_to.is_some());
+        let restarts = members.iter().any(|member| member.goes_to.is_some());
         let members = if failed(&members) || !restarts {
             members
         } else {
             self.phase(Phase::Switch, members).await
         };
+        let changed = |member: &Member| member.settings_before.is_some();
         if failed(&members) && members.iter().any(changed) {
             return self.phase(Phase::Return, members).await;
         }
         members
+    }
+
+    /// Hosts that were changed one by one have other settings under the same number.
+    fn refuse_numbers_of_each(&self, members: &mut [Member]) {
+        let by_number = matches!(
+            self.new_settings().map(|new| &new.what),
+            Some(What::Previous | What::Change(SettingsChange::Restore { .. }))
+        );
+        let mut all = members
+            .iter()
+            .filter_map(|member| member.settings_then.as_ref());
+        let alike = |one: &SettingsState, other: &SettingsState| {
+            let same_number =
+                one.now.number == other.now.number && one.now.again == other.now.again;
+            same_number && one.settings == other.settings && one.by_hand == other.by_hand
+        };
+        let Some(first) = all.next() else { return };
+        if !by_number || all.all(|other| alike(first, other)) {
+            return;
+        }
+        let environment = &self.job.plan.environment;
+        let problem = Problem {
+            what: "the hosts have different settings, so that going back would mean another thing on each".to_owned(),
+            next: format!("Compare them: longshore settings list {environment}; then go back on one host at a time, with --on."),
+        };
+        for member in members.iter_mut().filter(|member| member.is_active()) {
+            member.refused(HostFailure::of_problems(std::slice::from_ref(&problem)));
+        }
     }
 
     /// What the settings are, and whether what serves could be started a second time.
@@ -114,9 +144,8 @@ impl Run {
                     next: list,
                 })
             }
-            What::Previous => state.earlier.is_empty().then(|| Problem {
-                what: "the settings were never changed here, so there is nothing to go back to"
-                    .to_owned(),
+            What::Previous => previous(state).is_none().then(|| Problem {
+                what: "nothing is kept here of before these settings".to_owned(),
                 next: list,
             }),
         }
@@ -126,30 +155,39 @@ impl Run {
         let (Some(new), Some(then)) = (self.new_settings(), member.settings_then.take()) else {
             return;
         };
-        let change = match (&new.what, then.earlier.first()) {
+        let change = match (&new.what, previous(&then)) {
             (What::Change(change), _) => change.clone(),
-            (What::Previous, Some(earlier)) => SettingsChange::Restore {
-                number: earlier.number,
-            },
+            (What::Previous, Some(number)) => SettingsChange::Restore { number },
             (What::Previous, None) => return,
         };
         let app = self.job.plan.app.clone();
         let order = Order::ChangeSettings { app, change };
+        // Until the host has said that nothing was changed, something may have been.
+        let before = then.now.number;
+        member.settings_before = Some(before);
         match self.order(member, order, None, Stakes::Migration).await {
             None => {}
-            Some(Reply::Settings(state)) if state.now.number == then.now.number => {
+            Some(Reply::Settings(state)) if state.now.number == before => {
+                member.settings_before = None;
+                // They may have been written before, and nothing started with them since.
+                if state.in_effect == Some(false) && !new.later {
+                    return member.remark(format!("settings {before} were not in effect yet"));
+                }
                 member.progress = Progress::Unchanged;
                 member.goes_to = None;
             }
             Some(Reply::Settings(state)) => {
                 member.progress = Progress::Staged;
-                member.settings_before = Some(then.now.number);
                 let now = state.now.number;
                 member.remark(match (new.later, &member.goes_to) {
                     (true, _) => format!("settings {now} are taken at the next start"),
                     (false, None) => format!("settings {now}; nothing serves here yet"),
-                    (false, Some(_)) => format!("settings {now}, before {}", then.now.number),
+                    (false, Some(_)) => format!("settings {now}, before {before}"),
                 });
+            }
+            Some(Reply::Refused { problems }) => {
+                member.settings_before = None;
+                member.ended_by(Reply::Refused { problems });
             }
             Some(other) => member.ended_by(other),
         }
@@ -158,37 +196,47 @@ impl Run {
     /// On one host what serves did not come up: nobody is to start with these settings, not at the
     /// next reboot either. Nobody may interrupt this.
     pub(super) async fn restore_settings(&self, member: &mut Member) {
-        let (Some(number), Some(link)) = (member.settings_before, member.link.as_mut()) else {
+        let Some(number) = member.settings_before else {
             return;
         };
         let app = self.job.plan.app.clone();
-        let order = Order::ChangeSettings {
-            app: app.clone(),
-            change: SettingsChange::Restore { number },
+        let change = SettingsChange::Restore { number };
+        let order = Order::ChangeSettings { app, change };
+        let restored = match member.link.as_mut() {
+            Some(link) => link.order(order, None, &Interrupts::never()).await.ok(),
+            None => None,
         };
-        match link.order(order, None, &Interrupts::never()).await {
-            Ok(Reply::Settings(state)) => {
-                member.remark(format!(
-                    "its settings are those of {number} again, as {}",
-                    state.now.number
-                ));
-            }
-            Ok(_) | Err(_) => {
-                let environment = &self.job.plan.environment;
-                member.remark(format!(
-                    "its settings could not be put back: longshore settings rollback {environment} {number} --on {}",
-                    member.name()
-                ));
-                return;
-            }
-        }
-        let Some(version) = member.goes_to.clone() else {
-            return;
+        let Some(Reply::Settings(state)) = restored else {
+            let environment = &self.job.plan.environment;
+            member.remark(format!(
+                "its settings may be the new ones: longshore settings rollback {environment} {number} --on {}",
+                member.name()
+            ));
+            return member.unsure();
         };
-        if member.progress != Progress::Switched {
+        member.remark(format!(
+            "its settings are those of {number} again, as {}",
+            state.now.number
+        ));
+        let Some(version) = member
+            .goes_to
+            .clone()
+            .filter(|_| member.progress == Progress::Switched)
+        else {
             member.progress = Progress::Returned;
             return;
-        }
+        };
         self.back_to(member, version, SwitchReason::Restart).await;
+        if member.progress != Progress::Returned {
+            member.remark("what serves there has the new settings".to_owned());
+            member.unsure();
+        }
     }
+}
+
+/// The number to go back to: one that was brought back is what it was before.
+fn previous(state: &SettingsState) -> Option<u64> {
+    let now = state.now.again.unwrap_or(state.now.number);
+    let mut earlier = state.earlier.iter().map(|kept| kept.number);
+    earlier.find(|number| *number < now)
 }

@@ -1,6 +1,7 @@
 //! `longshore settings edit`: the settings in an editor, in a file that nobody else can read.
 
-use std::io::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use super::EditArgs;
 use super::ask::{ask, values};
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
+use crate::rollout::Interrupts;
 
 /// What was changed: set, and taken away. Nothing if nothing was.
 pub(super) async fn edit(
@@ -67,15 +69,19 @@ fn in_editor(before: &Settings, context: &Context) -> Result<Settings, CommandEr
     let failed = |error: std::io::Error| {
         CommandError::failed("the settings cannot be put into a file to edit").caused_by(error)
     };
-    let mut file = tempfile::Builder::new()
+    // A folder that is ours alone, with whatever an editor leaves beside the file.
+    let folder = tempfile::Builder::new()
         .prefix("longshore-settings-")
-        .suffix(".env")
-        .tempfile_in(private_folder())
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(private_folder())
         .map_err(failed)?;
-    file.write_all(render(before).as_bytes()).map_err(failed)?;
+    let file = folder.path().join("settings.env");
+    fs_err::write(&file, render(before)).map_err(failed)?;
+    // Ctrl-C is for the editor; ours would leave the file.
+    let _listening = Interrupts::listen();
     loop {
-        open_editor(file.path())?;
-        let text = fs_err::read_to_string(file.path()).map_err(failed)?;
+        open_editor(&file)?;
+        let text = fs_err::read_to_string(&file).map_err(failed)?;
         match parse(&text) {
             Ok(settings) => return Ok(settings),
             Err(error) => {

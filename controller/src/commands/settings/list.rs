@@ -75,6 +75,7 @@ fn same(one: &SettingsState, other: &SettingsState) -> bool {
         each.map(|one| (one.name.clone(), one.digest)).collect()
     };
     one.by_hand == other.by_hand
+        && one.in_effect == other.in_effect
         && one.now.number == other.now.number
         && digests(one) == digests(other)
 }
@@ -125,7 +126,11 @@ fn heading(state: &SettingsState, hosts: &[&HostName]) -> String {
     } else {
         ""
     };
-    format!("{hosts}: settings {}{hand}", in_words(&state.now))
+    let effect = match state.in_effect {
+        Some(false) => "; what serves was started before that",
+        _ => "",
+    };
+    format!("{hosts}: settings {}{hand}{effect}", in_words(&state.now))
 }
 
 fn in_words(number: &SettingsNumber) -> String {
@@ -133,9 +138,11 @@ fn in_words(number: &SettingsNumber) -> String {
         .at
         .map(|at| at.strftime(" of %Y-%m-%d %H:%M UTC").to_string());
     let by = Some(&number.who).filter(|who| !who.is_empty());
+    let again = number.again.map(|again| format!(" (again {again})"));
     format!(
-        "{}{}{}",
+        "{}{}{}{}",
         number.number,
+        again.unwrap_or_default(),
         at.unwrap_or_default(),
         by.map(|who| format!(" by {who}")).unwrap_or_default()
     )
@@ -154,6 +161,7 @@ struct Line<'a> {
     reachable: bool,
     now: Option<&'a SettingsNumber>,
     by_hand: bool,
+    in_effect: Option<bool>,
     settings: &'a [SettingState],
     earlier: &'a [SettingsNumber],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,6 +176,7 @@ impl<'a> Line<'a> {
             reachable: said.is_ok(),
             now: said.ok().map(|state| &state.now),
             by_hand: said.is_ok_and(|state| state.by_hand),
+            in_effect: said.ok().and_then(|state| state.in_effect),
             settings: said.map_or(&[], |state| &state.settings),
             earlier: said.map_or(&[], |state| &state.earlier),
             error: said.err().map(HostFailure::in_one_line),

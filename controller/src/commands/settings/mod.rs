@@ -124,7 +124,8 @@ pub(crate) struct UnsetArgs {
 
 /// Change settings in your editor ($VISUAL, $EDITOR), and restart with them
 ///
-/// What you see is in a file that only you can read, and that is gone when the editor is.
+/// What you see is in a folder that only you can open, in memory where there is such a place; it is
+/// gone when the editor is.
 #[derive(Debug, Args)]
 pub(crate) struct EditArgs {
     /// The environment, as the inventory calls it
