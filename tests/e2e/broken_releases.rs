@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use longshore_lab::host::Host;
 use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::{ended, kinds, live};
@@ -46,6 +47,16 @@ pub(crate) const STORIES: &[Story] = &[
     },
 ];
 
+/// On this host alone the second slot does not come up unless the shell says so.
+pub(crate) fn green_starts_only_if(host: &Host, condition: &str) -> Told {
+    host.sh(&format!(
+        "mkdir -p /etc/systemd/system/longshore-tiny@green.service.d && \
+         printf '[Service]\\nExecStartPre=/bin/sh -c \"{condition}\"\\n' \
+         > /etc/systemd/system/longshore-tiny@green.service.d/x.conf && systemctl daemon-reload"
+    ))?;
+    Ok(())
+}
+
 /// What did switch is sent back by the same person, who may do nothing but deploy.
 fn on_one_host() -> Told {
     let lease = lease(2)?;
@@ -54,11 +65,7 @@ fn on_one_host() -> Told {
     let good = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
     let next = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
     ended(&lease.deploy(tiny, &good)?, 0);
-    lease.hosts[1].sh(
-        "mkdir -p /etc/systemd/system/longshore-tiny@green.service.d && \
-         printf '[Service]\\nExecStartPre=/bin/false\\n' \
-         > /etc/systemd/system/longshore-tiny@green.service.d/x.conf && systemctl daemon-reload",
-    )?;
+    green_starts_only_if(&lease.hosts[1], "false")?;
     let mut load = lease.load(tiny);
     load.rate = Some(50.0);
     let load = load.start();

@@ -10,6 +10,7 @@ use longshore_lab::load::Connections;
 use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::{ended, hosts, kinds};
+use crate::broken_releases::green_starts_only_if;
 use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
@@ -179,11 +180,7 @@ fn that_break_the_app() -> Told {
     );
     ended(&lease.deploy(TINY, &first)?, 0);
     // On the second host alone the app cannot come up: somebody else has what it wants there.
-    lease.hosts[1].sh(
-        "mkdir -p /etc/systemd/system/longshore-tiny@green.service.d && \
-         printf '[Service]\\nExecStartPre=/bin/sh -c \"test $COLOUR = blue\"\\n' \
-         > /etc/systemd/system/longshore-tiny@green.service.d/x.conf && systemctl daemon-reload",
-    )?;
+    green_starts_only_if(&lease.hosts[1], "test $COLOUR = blue")?;
     let mut load = lease.load(TINY);
     load.rate = Some(50.0);
     load.connections = Connections::Fresh;

@@ -98,6 +98,10 @@ pub enum BuildEvent {
         seconds: u64,
     },
     Packing,
+    /// A file of the release that is called as files of secrets are.
+    MayBeSecret {
+        path: String,
+    },
 }
 
 impl BuildEvent {
@@ -111,6 +115,10 @@ impl BuildEvent {
             Self::Cache { path, what } => format!("cache of {path}: {}", one_line(what)),
             Self::StillRunning { seconds } => format!("  … still running after {seconds} s"),
             Self::Packing => "packing".to_owned(),
+            Self::MayBeSecret { path } => format!(
+                "warning: {} is in the release, where whoever gets it can read it; secrets are set on the hosts: longshore settings set",
+                one_line(path)
+            ),
         }
     }
 }
@@ -200,6 +208,19 @@ fn check_clean(
     }
 }
 
+/// `.env` and its like; an example of one is meant to be read.
+fn may_be_secret(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let example = ["example", "sample", "template", "dist", "defaults"];
+    match name.strip_prefix(".env") {
+        Some("") => true,
+        Some(rest) => rest
+            .strip_prefix('.')
+            .is_some_and(|kind| !example.iter().any(|word| kind.ends_with(word))),
+        None => false,
+    }
+}
+
 /// Builds a commit that was looked at already.
 fn build_commit(
     repository: &Repository,
@@ -225,6 +246,11 @@ fn build_commit(
     let mut draft = publish::Draft::begin(&dist)?;
     let packed =
         pack::pack(&found, commit.time.as_second(), draft.tarball()).map_err(BuildError::Pack)?;
+    let paths = packed.tree.entries().iter().map(|entry| &entry.path);
+    for path in paths.filter(|path| may_be_secret(path)) {
+        let path = path.clone();
+        on_event(BuildEvent::MayBeSecret { path });
+    }
     let sbom = bill(&checkout, &version, &found, &packed)?;
     let manifest = Manifest {
         format: FORMAT,

@@ -49,3 +49,24 @@ fn a_link_to_what_is_left_out_is_refused() {
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
     assert!(said(&output).contains("bin/manage"), "{}", said(&output));
 }
+
+#[test]
+fn a_file_that_is_called_as_secrets_are_is_told_of() {
+    let app = App::new();
+    for file in [
+        ".env",
+        "conf/.env.production",
+        ".env.example",
+        "environment",
+    ] {
+        app.write(file, "SECRET_KEY=x\n");
+    }
+    app.commit("Oh");
+    let output = app.build(&["--version", "1.0.0"]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for warned in ["warning: .env is", "warning: conf/.env.production is"] {
+        assert!(text.contains(warned), "{text}");
+    }
+    assert_eq!(text.matches("warning:").count(), 2, "{text}");
+}
