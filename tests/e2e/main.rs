@@ -85,8 +85,8 @@ fn main() -> ExitCode {
         .iter()
         .flat_map(|file| file.iter())
         .map(|story| {
-            let tell = story.tell;
-            Trial::test(story.name, move || told::run(tell)).with_ignored_flag(!may_run)
+            let (name, tell) = (story.name, story.tell);
+            Trial::test(name, move || told::run(name, tell)).with_ignored_flag(!may_run)
         })
         .collect();
     let count = trials.len();

@@ -1,12 +1,14 @@
 //! Hosts for stories: booted once for all of them, leased to one story at a time, and as good as
 //! new whenever they are leased.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use longshore_lab::base::{self, Kind};
 use longshore_lab::controller::{Answer, Controller};
@@ -90,6 +92,17 @@ pub(crate) struct Lease {
     pub(crate) hosts: Vec<Host>,
 }
 
+thread_local! {
+    /// Since when the story of this thread has had hosts.
+    static WITH_HOSTS_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// How long this thread's story has had hosts, if it took any.
+pub(crate) fn seconds_with_hosts() -> Option<f64> {
+    let since = WITH_HOSTS_SINCE.with(Cell::take)?;
+    Some(since.elapsed().as_secs_f64())
+}
+
 /// Waits for so many hosts, and gives them as good as new.
 pub(crate) fn lease(count: usize) -> Result<Lease> {
     let lease = take(count)?;
@@ -129,6 +142,7 @@ fn take(count: usize) -> Result<Lease> {
         taken.sort_unstable();
         taken
     };
+    WITH_HOSTS_SINCE.with(|since| since.set(since.get().or(Some(Instant::now()))));
     let hosts: Vec<Host> = taken
         .iter()
         .filter_map(|index| stage.lab.hosts.get(*index).cloned())
