@@ -84,6 +84,14 @@ pub(crate) fn one(
             .first()
             .filter(|(served, _)| Some(served) == version.as_ref())
             .map(|(_, since)| *since),
+        git_ref: live
+            .as_ref()
+            .and_then(|live| live::manifest(&layout, &live.version).ok())
+            .map(|manifest| manifest.git_ref),
+        by: match &version {
+            Some(version) => ledger.brought_by(app, version)?,
+            None => None,
+        },
         last: ledger.history(Some(app), 1)?.pop().map(|row| row.status()),
         locked_by: locks.and_then(|locks| locks.describe(app)),
         version,

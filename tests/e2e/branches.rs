@@ -117,6 +117,12 @@ fn come_and_go() -> Told {
     ended(&answer, 0);
     let applied = format!("applied: {}", ADDED.join(", "));
     assert!(answer.all().contains(&applied), "{}", answer.all());
+    let status = lease.controller(CORTICO).plain(&["status", "demo"])?;
+    assert!(
+        status.stdout.contains("v1.1.0-my-branch.1") && status.stdout.contains("ops1"),
+        "{}",
+        status.all()
+    );
     let (names, columns) = in_database(host)?;
     assert!(
         ADDED.iter().all(|name| names.contains(&(*name).to_owned())),

@@ -57,7 +57,7 @@ fn logs() -> Told {
             app.all()
         );
     }
-    let steps = controller.plain(&["logs", "demo", "steps", "-n", "1000"])?;
+    let steps = controller.plain(&["logs", "demo", "steps", "-n", "2000"])?;
     assert!(steps.stdout.contains("step  of-a-step"), "{}", steps.all());
     assert!(steps.stdout.contains("\\u{1b}[2J") && !steps.stdout.contains('\u{1b}'));
     assert!(steps.stdout.contains("step  last"), "{}", steps.all());

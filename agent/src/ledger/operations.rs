@@ -178,6 +178,16 @@ impl Ledger {
         )
     }
 
+    /// Who moved traffic to a release last.
+    pub(crate) fn brought_by(&self, app: &AppName, version: &Version) -> Result<Option<String>> {
+        let rows = self.rows(
+            "WHERE app = ?1 AND version = ?2 AND outcome = 'done'
+             AND why IN ('deploy', 'rollback', 'return') ORDER BY id DESC LIMIT 1",
+            params![app.as_str(), version.to_string()],
+        )?;
+        Ok(rows.into_iter().next().map(|row| row.who))
+    }
+
     pub(crate) fn operation(&self, id: u64) -> Result<Option<OperationRow>> {
         Ok(self.rows("WHERE id = ?1", params![id as i64])?.pop())
     }

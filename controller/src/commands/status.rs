@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Co
     let environment = inventory.environment(&args.environment)?;
     let answers = asking::ask(environment, &args.hosts, context).await?;
     let header = [
-        "HOST", "APP", "VERSION", "SLOT", "HEALTH", "SINCE", "PREVIOUS",
+        "HOST", "APP", "VERSION", "FROM", "SLOT", "HEALTH", "SINCE", "BY", "PREVIOUS",
     ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     let mut remarks = Vec::new();
@@ -87,9 +87,11 @@ fn row(host: &str, app: &AppStatus) -> Vec<String> {
         host.to_owned(),
         app.app.to_string(),
         or_dash(&app.version),
+        app.git_ref.clone().unwrap_or_else(|| "-".to_owned()),
         slot.to_owned(),
         health.to_owned(),
         since,
+        app.by.clone().unwrap_or_else(|| "-".to_owned()),
         or_dash(&app.previous),
     ]
 }

@@ -419,6 +419,12 @@ pub struct AppStatus {
     pub releases: Vec<ReleaseStatus>,
     /// Since when `version` serves.
     pub since: Option<Timestamp>,
+    /// The branch or tag that it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+    /// Who brought it here last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The newest operation.
     pub last: Option<OperationStatus>,
     /// Who holds the lock, in words.

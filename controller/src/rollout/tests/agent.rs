@@ -202,6 +202,8 @@ impl PlayedAgent {
             healthy: Some(true),
             releases: vec![],
             since: None,
+            git_ref: None,
+            by: None,
             last: None,
             locked_by: None,
         }
