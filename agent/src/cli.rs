@@ -26,6 +26,7 @@ On the host itself, as root:
                           with --even-revoked also to one whose signing key was revoked
   logs APP                the last lines of the live slot
   history                 what was done here, the newest first
+  run APP -- COMMAND      a command in the environment of what serves, as the app's user
   version                 the agent's version
 
 Run by systemd and by sshd:
@@ -52,6 +53,7 @@ enum Verb {
     Status,
     History,
     Logs(AppName),
+    Run(AppName, Vec<String>),
     Rollback {
         app: AppName,
         version: Option<Version>,
@@ -100,7 +102,7 @@ impl CliError {
 /// The whole program.
 pub fn main_impl() -> ExitCode {
     match parse(Parser::from_env()).and_then(run) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             journal::say(&format!("longshore-agent: {}", words(&error)));
             ExitCode::from(error.code())
@@ -108,7 +110,7 @@ pub fn main_impl() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> Result<(), CliError> {
+fn run(verb: Verb) -> Result<ExitCode, CliError> {
     match verb {
         Verb::Serve => server::serve()?,
         Verb::Connect => server::connect()?,
@@ -126,6 +128,7 @@ fn run(verb: Verb) -> Result<(), CliError> {
         Verb::Status => print(&local::status()?),
         Verb::History => print(&local::history()?),
         Verb::Logs(app) => print(&local::logs(&app)?),
+        Verb::Run(app, command) => return Ok(ExitCode::from(local::run(&app, command)?)),
         Verb::Rollback {
             app,
             version,
@@ -137,7 +140,7 @@ fn run(verb: Verb) -> Result<(), CliError> {
             print(&format!("{app} {version} serves ({took} ms)\n"));
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn parse(mut parser: Parser) -> Result<Verb, CliError> {
@@ -193,6 +196,10 @@ fn parse(mut parser: Parser) -> Result<Verb, CliError> {
         ["status"] => Ok(Verb::Status),
         ["history"] => Ok(Verb::History),
         ["logs", name] => Ok(Verb::Logs(app(name)?)),
+        ["run", name, command @ ..] if !command.is_empty() => {
+            let command = command.iter().map(|word| (*word).to_owned()).collect();
+            Ok(Verb::Run(app(name)?, command))
+        }
         [] => Err(CliError::Usage("a verb is missing".to_owned())),
         [verb, ..] => Err(CliError::Usage(format!("`{verb}` is not used like that"))),
     }

@@ -22,6 +22,7 @@ mod operation;
 mod peer;
 mod preflight;
 mod recovery;
+mod run_unit;
 mod server;
 mod settings;
 mod setup;

@@ -1,13 +1,15 @@
 //! The other end of a connection: who it is, and frames to and from it.
 
-use std::io::{Read, Write};
-use std::os::fd::AsFd as _;
+use std::io::{IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use longshore_shared::wire::codec::{CodecError, Decoder, Frame, MAGIC};
 use longshore_shared::wire::latest::{FromAgent, ToAgent};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use thiserror::Error;
 
 use crate::names::{self, Person};
@@ -100,6 +102,35 @@ impl Peer {
     pub(crate) fn data(&mut self) -> Data<'_> {
         self.answering = true;
         self.rest()
+    }
+
+    /// The handles that come with one byte, which only somebody on this host can send.
+    pub(crate) fn handles(&mut self) -> Result<[OwnedFd; 3], PeerError> {
+        if !self.decoder.is_empty() {
+            return Err(PeerError::OutOfPlace);
+        }
+        let patience = Some(LONGEST_STALL);
+        self.stream
+            .set_read_timeout(patience)
+            .map_err(PeerError::Broken)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0; 1];
+        let mut bytes = [IoSliceMut::new(&mut byte)];
+        rustix::net::recvmsg(
+            &self.stream,
+            &mut bytes,
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+        .map_err(|error| PeerError::Broken(error.into()))?;
+        let mut handles = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(all) = message {
+                handles.extend(all);
+            }
+        }
+        handles.try_into().map_err(|_| PeerError::OutOfPlace)
     }
 
     /// What has not been read yet of it.

@@ -172,7 +172,9 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> AgentClient<S> {
                 FromAgent::Begun { operation } => Heard::Begun(operation),
                 FromAgent::Event(event) => Heard::Event(event),
                 FromAgent::Log { lines } => Heard::Log(lines),
-                FromAgent::Ask(Ask::Unknown) => return Err(ClientError::UnknownAnswer),
+                FromAgent::Ask(Ask::Handles | Ask::Unknown) => {
+                    return Err(ClientError::UnknownAnswer);
+                }
                 FromAgent::Ask(ask) => Heard::Ask(ask),
                 FromAgent::Reply(reply) if *reply == Reply::Unknown => {
                     return Err(ClientError::UnknownAnswer);

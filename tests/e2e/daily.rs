@@ -11,6 +11,7 @@ use longshore_lab::sample::{Behaviour, Sample};
 use crate::answers::ended;
 use crate::patience::until;
 use crate::stage::{Lease, lease};
+use crate::terminal::Terminal;
 use crate::told::{Story, Told};
 
 pub(crate) const STORIES: &[Story] = &[
@@ -26,7 +27,79 @@ pub(crate) const STORIES: &[Story] = &[
         name: "daily::logs_of_all_hosts_come_by_time_and_go_on",
         tell: logs,
     },
+    Story {
+        name: "daily::a_command_runs_where_the_release_runs_and_with_a_terminal",
+        tell: a_command,
+    },
 ];
+
+fn a_command() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let tiny = Sample::Tiny;
+    let repository = lease.repository(tiny)?;
+    let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let early = ssh(&lease, &["run", "demo", "--", "true"])?;
+    assert!(
+        early.code == Some(1) && early.all().contains("does not serve here"),
+        "{}",
+        early.all()
+    );
+    let controller = lease.controller(tiny);
+    ended(
+        &controller.run(&["settings", "set", "demo", "GREETING=hello"])?,
+        0,
+    );
+    ended(&lease.deploy(tiny, &release)?, 0);
+
+    let line = "id -un; pwd; echo $GREETING $LONGSHORE_VERSION; ls app.py; touch app.py; echo to-errors >&2; exit 7";
+    let answer = ssh(&lease, &["run", "demo", "--", line])?;
+    assert_eq!(answer.code, Some(7), "{}", answer.all());
+    let said = "app-tiny\n/srv/longshore/tiny/app\nhello 1.0.0\napp.py\n";
+    assert_eq!(answer.stdout, said, "{}", answer.all());
+    assert!(
+        answer.stderr.contains("to-errors") && answer.stderr.contains("Read-only"),
+        "{}",
+        answer.all()
+    );
+    let words = ssh(
+        &lease,
+        &["run", "demo", "--", "printf", "%s|", "a b", "$HOME", "it's"],
+    )?;
+    assert_eq!(words.stdout, "a b|$HOME|it's|", "{}", words.all());
+    let history = host.sh("longshore-agent history")?;
+    assert!(history.contains("tiny 1.0.0: printf %s|"), "{history}");
+
+    // With a terminal, where there is one.
+    let mut command = with_ssh(&lease)?;
+    command.args([
+        "run",
+        "demo",
+        "--",
+        "test -t 0 && echo is a terminal; read x; echo got $x; stty size > /dev/null && exit 3",
+    ]);
+    let mut terminal = Terminal::start(&command)?;
+    terminal.answer("is a terminal", "something")?;
+    let (code, shown) = terminal.end()?;
+    assert!(
+        code == Some(3) && shown.contains("got something"),
+        "{code:?}: {shown}"
+    );
+
+    // Whoever leaves takes it along, and whoever only deploys may not.
+    let mut left = with_ssh(&lease)?;
+    left.args(["run", "demo", "--", "sleep 600"]);
+    let mut left = left.stdin(Stdio::piped()).spawn()?;
+    let units = "systemctl list-units --plain --no-legend 'longshore-tiny-run-*' | wc -l";
+    until("it runs", 20, || Ok(host.sh(units)?.trim() == "1"))?;
+    host.sh("pkill -f 'longshore-agent run tiny'")?;
+    until("it has ended", 20, || Ok(host.sh(units)?.trim() == "0"))?;
+    left.wait()?;
+    host.sh("sed -i 's/^settings = .*/settings = [\"@sudo\"]/' /etc/longshore/host.toml")?;
+    let refused = ssh(&lease, &["run", "demo", "--", "true"])?;
+    assert_ne!(refused.code, Some(0), "{}", refused.all());
+    Ok(())
+}
 
 fn logs() -> Told {
     let lease = lease(2)?;
@@ -149,16 +222,20 @@ fn on_all_hosts() -> Told {
 
 /// OpenSSH reads the configuration of the account, whatever HOME says: here it is told.
 fn ssh(lease: &Lease, words: &[&str]) -> Result<Answer, Box<dyn std::error::Error>> {
+    Ok(answer(&with_ssh(lease)?.args(words).output()?))
+}
+
+fn with_ssh(lease: &Lease) -> Result<Command, Box<dyn std::error::Error>> {
     let bin = lease.folder().join("bin");
     fs_err::create_dir_all(&bin)?;
     let wrapper = bin.join("ssh");
     let script = "#!/bin/sh\nexec /usr/bin/ssh -F \"$HOME/.ssh/config\" \"$@\"\n";
     fs_err::write(&wrapper, script)?;
     fs_err::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755))?;
-    let mut command = lease.controller(Sample::Tiny).command(words);
+    let mut command = lease.controller(Sample::Tiny).command(&[]);
     let path = std::env::var("PATH")?;
     command.env("PATH", format!("{}:{path}", bin.display()));
-    Ok(answer(&command.output()?))
+    Ok(command)
 }
 
 fn the_real_ssh() -> Told {

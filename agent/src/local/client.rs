@@ -29,6 +29,11 @@ impl Client {
         }
     }
 
+    /// A second handle on the conversation.
+    pub(super) fn handle(&self) -> Result<UnixStream, LocalError> {
+        self.stream.try_clone().map_err(LocalError::Talk)
+    }
+
     /// Gives an order and waits for its reply, passing on what happens meanwhile.
     pub(super) fn order(
         &mut self,

@@ -2,9 +2,11 @@
 
 mod client;
 mod rollback;
+mod run;
 mod view;
 
 pub(crate) use rollback::rollback;
+pub(crate) use run::run;
 pub(crate) use view::{history, logs, status};
 
 use thiserror::Error;

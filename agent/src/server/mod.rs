@@ -7,6 +7,8 @@ mod logs;
 mod notify;
 mod orders;
 mod refusals;
+mod run;
+mod settings;
 
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -14,14 +14,12 @@ use crate::activate::{self, leave, migrate};
 use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::{Host, Right};
-use crate::layout::AppLayout;
 use crate::ledger::{LedgerError, NewOperation};
 use crate::locks::{Claimant, Share};
 use crate::logs::Wanted;
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
-use crate::settings::Tell;
-use crate::{intake, preflight, settings, status, trust};
+use crate::{intake, preflight, status, trust};
 
 /// A connection whose other end is known.
 #[derive(Debug)]
@@ -192,6 +190,11 @@ impl<'a> Session<'a> {
                     Err(trouble) => Err(trouble),
                 }
             }
+            Order::Run {
+                app,
+                command,
+                terminal,
+            } => self.run_command(&app, &command, terminal.as_deref())?,
             Order::Logs {
                 app,
                 of,
@@ -211,19 +214,9 @@ impl<'a> Session<'a> {
                 self.logs(&app, wanted)?
             }
             Order::Settings { app, values } => self.settings(&app, values),
-            Order::ChangeSettings { app, change } => match self
-                .allowed(Right::Settings)
-                .and_then(|_| self.changes(&app))
-            {
-                Ok((_, share)) => {
-                    let new = self.about("settings", &app);
-                    let who = new.who.clone();
-                    return self.run(&new, share, move |agent, operation| {
-                        settings::change(agent, &AppLayout::new(&app), &change, &who, operation)
-                    });
-                }
-                Err(trouble) => Err(trouble),
-            },
+            Order::ChangeSettings { app, change } => {
+                return self.change_settings(app, change);
+            }
             Order::Trust => self.allowed(Right::Read).and_then(|_| {
                 let installed = trust::installed()
                     .map_err(|error| Trouble::refused(chain(&error), MEND_FILE))?;
@@ -233,14 +226,6 @@ impl<'a> Session<'a> {
             Order::Unknown => Ok(unknown()),
         };
         Ok(Some(outcome))
-    }
-
-    /// Even their digests are not for everybody: a short value is soon guessed.
-    fn settings(&self, app: &AppName, values: bool) -> Result<Reply, Trouble> {
-        let host = self.allowed(Right::Settings)?;
-        knows(&host, app)?;
-        let tell = if values { Tell::Values } else { Tell::Digests };
-        settings::state(&AppLayout::new(app), tell)
     }
 
     fn set_trust(&self, signed: &SignedTrust) -> Result<Reply, Trouble> {
@@ -304,7 +289,7 @@ impl<'a> Session<'a> {
     }
 
     /// The host, and a share in the app's lock for what is about to be changed.
-    fn changes(&self, app: &AppName) -> Result<(Host, Share), Trouble> {
+    pub(super) fn changes(&self, app: &AppName) -> Result<(Host, Share), Trouble> {
         let host = self.allowed(Right::Deploy)?;
         knows(&host, app)?;
         let share = self.agent.locks.share(app, self.claimant).ok_or_else(|| {
@@ -323,7 +308,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn about(&self, verb: &'static str, app: &AppName) -> NewOperation {
+    pub(super) fn about(&self, verb: &'static str, app: &AppName) -> NewOperation {
         NewOperation {
             app: app.clone(),
             verb,
@@ -380,7 +365,7 @@ impl<'a> Session<'a> {
         self.follow(&operation, cursor).map(|()| None)
     }
 
-    fn run(
+    pub(super) fn run(
         &mut self,
         new: &NewOperation,
         share: Share,

@@ -188,7 +188,7 @@ fn in_a_shell(words: &[String]) -> String {
     format!("exec /bin/sh -c {} 2>&1", quoted(&line))
 }
 
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 

@@ -20,6 +20,7 @@ pub(crate) mod releases;
 pub(crate) mod restart;
 pub(crate) mod return_to_branch;
 pub(crate) mod rollback;
+pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod signers;
 pub(crate) mod ssh;

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
 use crate::inventory::{Host, HostSelection};
+use crate::rollout::Interrupts;
 use crate::ssh::Surroundings;
 
 /// Log in to a host with your own ssh
@@ -50,33 +51,60 @@ pub(crate) async fn run(args: &SshArgs, context: &Context) -> Result<Exit, Comma
             names.join(", ")
         )));
     };
-    let cannot = |error| CommandError::failed("ssh cannot be started").caused_by(error);
-    let pinned = pinned(&environment.name, host).map_err(cannot)?;
-    let mut ssh = Command::new("ssh");
-    if let Some((alias, file)) = &pinned {
-        let file = format!("UserKnownHostsFile={}", file.path().display());
-        ssh.args(["-o", &format!("HostKeyAlias={alias}"), "-o", &file]);
-        ssh.args(["-o", "GlobalKnownHostsFile=/dev/null"]);
-        ssh.args(["-o", "StrictHostKeyChecking=yes"]);
+    let mut ssh = Ssh::to(&environment.name, host)?;
+    ssh.command
+        .arg("--")
+        .arg(host.address.host())
+        .args(&args.command);
+    ssh.run().await
+}
+
+/// An ssh that is about to be started, and the file that it reads.
+pub(super) struct Ssh {
+    pub(super) command: Command,
+    _pinned: Option<NamedTempFile>,
+}
+
+impl Ssh {
+    /// Everything but the host's address and what follows it.
+    pub(super) fn to(environment: &EnvironmentName, host: &Host) -> Result<Self, CommandError> {
+        let pinned = pinned(environment, host).map_err(cannot_start)?;
+        let mut command = Command::new("ssh");
+        if let Some((alias, file)) = &pinned {
+            let file = format!("UserKnownHostsFile={}", file.path().display());
+            command.args(["-o", &format!("HostKeyAlias={alias}"), "-o", &file]);
+            command.args(["-o", "GlobalKnownHostsFile=/dev/null"]);
+            command.args(["-o", "StrictHostKeyChecking=yes"]);
+        }
+        let user = Surroundings::of_this_process()
+            .forced_user
+            .or_else(|| host.user.clone());
+        command.args(user.iter().flat_map(|user| ["-l", user]));
+        if let Some(port) = host.address.port() {
+            command.args(["-p", &port.to_string()]);
+        }
+        Ok(Self {
+            command,
+            _pinned: pinned.map(|(_, file)| file),
+        })
     }
-    let user = Surroundings::of_this_process()
-        .forced_user
-        .or_else(|| host.user.clone());
-    ssh.args(user.iter().flat_map(|user| ["-l", user]));
-    if let Some(port) = host.address.port() {
-        ssh.args(["-p", &port.to_string()]);
+
+    /// Runs it to its end, which is ours.
+    pub(super) async fn run(mut self) -> Result<Exit, CommandError> {
+        // Ctrl-C is for what runs there, and the file is to go when it has ended.
+        let _listening = Interrupts::listen();
+        let ended = self.command.status().await.map_err(cannot_start)?;
+        let signal = |number: i32| 128u8.saturating_add(u8::try_from(number).unwrap_or(127));
+        let code = match ended.code() {
+            Some(code) => u8::try_from(code).unwrap_or(u8::MAX),
+            None => ended.signal().map_or(u8::MAX, signal),
+        };
+        Ok(Exit::Command(code))
     }
-    ssh.arg("--").arg(host.address.host()).args(&args.command);
-    // Ctrl-C is for what runs there, and the file is to go when it has ended.
-    let listening = tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
-    let ended = ssh.status().await.map_err(cannot)?;
-    listening.abort();
-    let signal = |number: i32| 128u8.saturating_add(u8::try_from(number).unwrap_or(127));
-    let code = match ended.code() {
-        Some(code) => u8::try_from(code).unwrap_or(u8::MAX),
-        None => ended.signal().map_or(u8::MAX, signal),
-    };
-    Ok(Exit::Command(code))
+}
+
+fn cannot_start(error: std::io::Error) -> CommandError {
+    CommandError::failed("ssh cannot be started").caused_by(error)
 }
 
 /// A file with the host's pinned keys, and the name that they have in it. Without such keys, ssh

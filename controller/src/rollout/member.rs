@@ -230,6 +230,7 @@ fn name_of(reply: &Reply) -> &'static str {
         Reply::Switched(_) => "switched",
         Reply::Settings(_) => "settings",
         Reply::Logged => "logged",
+        Reply::Ran { .. } => "ran",
         Reply::Trust { .. } => "trust",
         Reply::Trusted { .. } => "trusted",
         Reply::Refused { .. } => "refused",

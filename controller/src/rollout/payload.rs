@@ -52,7 +52,9 @@ fn send_all(
             wanted: Part::Entries(wanted),
             held,
         },
-        Ask::Unknown => return Err(io::Error::other("the host asks for something unknown")),
+        Ask::Handles | Ask::Unknown => {
+            return Err(io::Error::other("the host asks for something unknown"));
+        }
     };
     let mut reader = release.answer(&question).map_err(io::Error::other)?;
     loop {

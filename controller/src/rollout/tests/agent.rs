@@ -164,6 +164,7 @@ impl PlayedAgent {
             Order::Stage { .. }
             | Order::Unlock { .. }
             | Order::Trust
+            | Order::Run { .. }
             | Order::Logs { .. }
             | Order::Settings { .. }
             | Order::ChangeSettings { .. }

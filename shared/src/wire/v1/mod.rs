@@ -6,6 +6,9 @@
 //! connection ends, and [`Order::Attach`] follows it from another one. Enums that are received end
 //! in `Unknown`, so that a newer peer can be told apart from a broken one.
 
+mod state;
+mod status;
+
 use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -13,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 use crate::name::{AppName, EnvironmentName, HostName};
 use crate::pieces::HeldPieces;
-use crate::settings::{SettingName, SettingValue, Settings};
+
+pub use state::{LogLine, LogSource, SettingState, SettingsChange, SettingsNumber, SettingsState};
+pub use status::{AppStatus, OperationStatus, Outcome, ReleaseState, ReleaseStatus, Slot};
 
 /// The protocol of this module.
 pub const PROTOCOL: u32 = 1;
@@ -106,6 +111,15 @@ pub enum Order {
         app: AppName,
         change: SettingsChange,
     },
+    /// → [`Ask::Handles`], then [`Reply::Ran`]. Runs a command in the environment of the live release.
+    /// Only from the host itself.
+    Run {
+        app: AppName,
+        /// A program and its words; a single one is a line for the shell.
+        command: Vec<String>,
+        /// The kind of terminal that it is to have, if it is to have one.
+        terminal: Option<String>,
+    },
     /// → [`FromAgent::Log`]s, then [`Reply::Logged`]. Goes on until it is cancelled if it follows.
     Logs {
         app: AppName,
@@ -126,78 +140,6 @@ pub enum Order {
     SetTrust { trust: SignedTrust },
     #[serde(other)]
     Unknown,
-}
-
-/// Who says something about an app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogSource {
-    /// Its slots.
-    App,
-    /// Its steps: of preparing and of migrating.
-    Steps,
-    /// What nginx could not do for it.
-    Nginx,
-    /// The host's agent.
-    Agent,
-    #[serde(other)]
-    Unknown,
-}
-
-/// What was said, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    pub at: Timestamp,
-    /// Such as `blue`, `step`, `nginx` or `agent`.
-    pub of: String,
-    pub text: String,
-}
-
-/// What is to become of an app's settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub enum SettingsChange {
-    /// All others stay as they are.
-    Edit {
-        set: Settings,
-        unset: Vec<SettingName>,
-    },
-    /// They become what they were as this number.
-    Restore { number: u64 },
-}
-
-/// An app's settings on a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SettingsState {
-    pub now: SettingsNumber,
-    /// Whether somebody has changed the file since, beside Longshore.
-    pub by_hand: bool,
-    /// Whether what serves was started with them; nothing where nothing serves.
-    pub in_effect: Option<bool>,
-    /// None where only the numbers are told.
-    pub settings: Vec<SettingState>,
-    /// What can be gone back to, the newest first.
-    pub earlier: Vec<SettingsNumber>,
-}
-
-/// One version of the settings; 0 is before the first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SettingsNumber {
-    pub number: u64,
-    /// The number that it brought back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub again: Option<u64>,
-    pub who: String,
-    pub at: Option<Timestamp>,
-}
-
-/// One setting.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SettingState {
-    pub name: SettingName,
-    pub digest: Sha256Digest,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<SettingValue>,
 }
 
 /// What a preflight is about.
@@ -303,6 +245,8 @@ pub enum Ask {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         held: Option<HeldPieces>,
     },
+    /// One byte, with which standard input, output and error come as handles.
+    Handles,
     #[serde(other)]
     Unknown,
 }
@@ -346,6 +290,9 @@ pub enum Reply {
     Switched(Switched),
     Settings(SettingsState),
     Logged,
+    Ran {
+        status: u8,
+    },
     Trust {
         /// What was installed last; nothing where bootstrap's files still stand.
         installed: Option<SignedTrust>,
@@ -403,98 +350,6 @@ pub struct Failed {
     /// there.
     #[serde(default)]
     pub resumable: bool,
-}
-
-/// An app on a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppStatus {
-    pub app: AppName,
-    /// What serves.
-    pub version: Option<Version>,
-    /// What `rollback` would go to.
-    pub previous: Option<Version>,
-    pub slot: Option<Slot>,
-    /// What the live slot's own socket answers now; nothing where nothing serves.
-    pub healthy: Option<bool>,
-    pub releases: Vec<ReleaseStatus>,
-    /// Since when `version` serves.
-    pub since: Option<Timestamp>,
-    /// The branch or tag that it was built from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git_ref: Option<String>,
-    /// Who brought it here last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// The newest operation.
-    pub last: Option<OperationStatus>,
-    /// Who holds the lock, in words.
-    pub locked_by: Option<String>,
-}
-
-/// One of the two places where a release runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Slot {
-    Blue,
-    Green,
-}
-
-/// A release on a host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReleaseStatus {
-    pub version: Version,
-    pub commit: String,
-    pub signer: String,
-    pub bytes: u64,
-    pub staged: Timestamp,
-    pub state: ReleaseState,
-}
-
-/// How a release stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReleaseState {
-    /// It serves.
-    Live,
-    /// It served until just now and still runs.
-    Warm,
-    /// It served and was found good.
-    Good,
-    /// It did not become healthy, or was rolled back from.
-    Bad,
-    /// It is ready and has not served.
-    Staged,
-    #[serde(other)]
-    Unknown,
-}
-
-/// An operation, as the host's history has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OperationStatus {
-    pub id: u64,
-    pub verb: String,
-    pub version: Option<Version>,
-    pub who: String,
-    pub begun: Timestamp,
-    pub ended: Option<Timestamp>,
-    pub outcome: Outcome,
-    /// In words, where there is more to say.
-    pub message: Option<String>,
-}
-
-/// How an operation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    Running,
-    Done,
-    Unchanged,
-    Refused,
-    Failed,
-    /// The agent was stopped in the middle; at its next start it took the operation back.
-    TakenBack,
-    #[serde(other)]
-    Unknown,
 }
 
 #[cfg(test)]

@@ -1,0 +1,99 @@
+//! What a host says of its apps.
+
+use jiff::Timestamp;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::name::AppName;
+
+/// An app on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppStatus {
+    pub app: AppName,
+    /// What serves.
+    pub version: Option<Version>,
+    /// What `rollback` would go to.
+    pub previous: Option<Version>,
+    pub slot: Option<Slot>,
+    /// What the live slot's own socket answers now; nothing where nothing serves.
+    pub healthy: Option<bool>,
+    pub releases: Vec<ReleaseStatus>,
+    /// Since when `version` serves.
+    pub since: Option<Timestamp>,
+    /// The branch or tag that it was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+    /// Who brought it here last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The newest operation.
+    pub last: Option<OperationStatus>,
+    /// Who holds the lock, in words.
+    pub locked_by: Option<String>,
+}
+
+/// One of the two places where a release runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slot {
+    Blue,
+    Green,
+}
+
+/// A release on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseStatus {
+    pub version: Version,
+    pub commit: String,
+    pub signer: String,
+    pub bytes: u64,
+    pub staged: Timestamp,
+    pub state: ReleaseState,
+}
+
+/// How a release stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseState {
+    /// It serves.
+    Live,
+    /// It served until just now and still runs.
+    Warm,
+    /// It served and was found good.
+    Good,
+    /// It did not become healthy, or was rolled back from.
+    Bad,
+    /// It is ready and has not served.
+    Staged,
+    #[serde(other)]
+    Unknown,
+}
+
+/// An operation, as the host's history has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationStatus {
+    pub id: u64,
+    pub verb: String,
+    pub version: Option<Version>,
+    pub who: String,
+    pub begun: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub outcome: Outcome,
+    /// In words, where there is more to say.
+    pub message: Option<String>,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Running,
+    Done,
+    Unchanged,
+    Refused,
+    Failed,
+    /// The agent was stopped in the middle; at its next start it took the operation back.
+    TakenBack,
+    #[serde(other)]
+    Unknown,
+}
