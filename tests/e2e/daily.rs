@@ -41,7 +41,7 @@ fn a_command() -> Told {
     let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
     let early = ssh(&lease, &["run", "demo", "--", "true"])?;
     assert!(
-        early.code == Some(1) && early.all().contains("does not serve here"),
+        early.code == Some(4) && early.all().contains("does not serve here"),
         "{}",
         early.all()
     );
