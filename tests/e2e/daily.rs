@@ -58,7 +58,7 @@ fn a_command() -> Told {
     let said = "app-tiny\n/srv/longshore/tiny/app\nhello 1.0.0\napp.py\n";
     assert_eq!(answer.stdout, said, "{}", answer.all());
     assert!(
-        answer.stderr.contains("to-errors") && answer.stderr.contains("Read-only"),
+        answer.stderr.contains("to-errors") && answer.stderr.contains("cannot touch"),
         "{}",
         answer.all()
     );
