@@ -92,7 +92,7 @@ fn a_command() -> Told {
     let mut left = left.stdin(Stdio::piped()).spawn()?;
     let units = "systemctl list-units --plain --no-legend 'longshore-tiny-run-*' | wc -l";
     until("it runs", 20, || Ok(host.sh(units)?.trim() == "1"))?;
-    host.sh("pkill -f 'longshore-agent run tiny'")?;
+    host.sh("pkill -f '[l]ongshore-agent run tiny'")?;
     until("it has ended", 20, || Ok(host.sh(units)?.trim() == "0"))?;
     left.wait()?;
     host.sh("sed -i 's/^settings = .*/settings = [\"@sudo\"]/' /etc/longshore/host.toml")?;
