@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use longshore_lab::controller::{Answer, answer};
 use longshore_lab::process;
@@ -153,24 +152,22 @@ fn logs() -> Told {
     assert!(nginx.stdout.contains("nginx [error]"), "{}", nginx.all());
 
     // It goes on while it is followed, and ends when asked to.
+    let heard = lease.folder().join("heard");
     let mut command = controller.command(&["logs", "demo", "app", "-f", "-n", "0", "--json"]);
-    let following = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let id = following.id().to_string();
-    let waiting = std::thread::spawn(move || following.wait_with_output());
-    std::thread::sleep(Duration::from_secs(2));
+    command.stdout(fs_err::File::create(&heard)?.into_file());
+    let mut following = command.stderr(Stdio::null()).spawn()?;
+    for host in &lease.hosts {
+        let reads = || Ok(!host.sh("pgrep journalctl || true")?.is_empty());
+        until("somebody reads", 20, reads)?;
+    }
     ended(&controller.run(&["restart", "demo"])?, 0);
-    std::thread::sleep(Duration::from_secs(1));
-    process::run(Command::new("kill").args(["-INT", &id]))?;
-    let output = waiting.join().map_err(|_| "it was not waited for")??;
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(130), "{said}");
     for name in &names {
         let line = format!("\"host\":\"{name}\",\"of\":\"green\",\"text\":\"tiny serves\"");
-        assert!(said.contains(&line), "{said}");
+        let shown = || Ok(fs_err::read_to_string(&heard)?.contains(&line));
+        until(&line, 20, shown)?;
     }
+    process::run(Command::new("kill").args(["-INT", &following.id().to_string()]))?;
+    assert_eq!(following.wait()?.code(), Some(130));
     // Nobody reads on at the hosts.
     for host in &lease.hosts {
         until("the reader ends", 10, || {
