@@ -70,6 +70,9 @@ pub(crate) struct HostedApp {
     tls: Option<Tls>,
     #[serde(default)]
     pub(crate) on_leave: OnLeave,
+    /// Whether what is to run on one host of the environment runs on this one.
+    #[serde(default)]
+    pub(crate) single: bool,
 }
 
 impl HostedApp {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longshore_shared::name::AppName;
+use longshore_shared::name::{AppName, ProcessName};
 use longshore_shared::wire::latest::Slot;
 use semver::Version;
 
@@ -51,7 +51,7 @@ pub(crate) const ACME_ROOT: &str = "/var/lib/longshore-acme";
 /// Certificates that came with the inventory: one folder for each app.
 pub(crate) const CERTIFICATES: &str = "/etc/longshore/tls";
 pub(crate) const NGINX_CONFIG: &str = "/etc/nginx/nginx.conf";
-const UNITS: &str = "/etc/systemd/system";
+pub(crate) const UNITS: &str = "/etc/systemd/system";
 
 /// What of a slot is written in paths and unit names.
 pub(crate) fn slot_name(slot: Slot) -> &'static str {
@@ -157,6 +157,21 @@ impl AppLayout {
         self.run().join("live.sock")
     }
 
+    /// While it is there, nginx shows that the site is being worked on.
+    pub(crate) fn maintenance(&self) -> PathBuf {
+        self.home.join("maintenance")
+    }
+
+    /// Links to all releases that are kept, by which nginx finds the files of earlier pages.
+    pub(crate) fn kept(&self) -> PathBuf {
+        self.home.join("kept")
+    }
+
+    /// Who may see the site, where it is not for everybody.
+    pub(crate) fn site_users(&self) -> PathBuf {
+        Path::new(SETTINGS).join(format!("{}.users", self.app))
+    }
+
     /// The app's settings, which are host state.
     pub(crate) fn settings(&self) -> PathBuf {
         Path::new(SETTINGS).join(format!("{}.env", self.app))
@@ -173,6 +188,43 @@ impl AppLayout {
 
     pub(crate) fn unit_file(&self, slot: Slot) -> PathBuf {
         Path::new(UNITS).join(self.unit(slot))
+    }
+
+    /// A process beside a slot. No app's name has a dot or an at sign.
+    pub(crate) fn process_unit(&self, slot: Slot, process: &ProcessName) -> String {
+        format!(
+            "longshore-{}@{}.{process}.service",
+            self.app,
+            slot_name(slot)
+        )
+    }
+
+    /// What a timer starts, and the timer itself: one for all releases.
+    pub(crate) fn timer_units(&self, timer: &ProcessName) -> [String; 2] {
+        ["service", "timer"].map(|kind| format!("longshore-{}@timer.{timer}.{kind}", self.app))
+    }
+
+    /// The processes beside a slot for which there are units on this host.
+    pub(crate) fn processes(&self, slot: Slot) -> Vec<ProcessName> {
+        self.named_by_units(slot_name(slot), "service")
+    }
+
+    pub(crate) fn timers(&self) -> Vec<ProcessName> {
+        self.named_by_units("timer", "timer")
+    }
+
+    fn named_by_units(&self, of: &str, kind: &str) -> Vec<ProcessName> {
+        let begin = format!("longshore-{}@{of}.", self.app);
+        let entries = fs_err::read_dir(UNITS).into_iter().flatten().flatten();
+        let mut names: Vec<ProcessName> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let name = name.to_str()?.strip_prefix(&begin)?.strip_suffix(kind)?;
+                ProcessName::new(name.strip_suffix('.')?).ok()
+            })
+            .collect();
+        names.sort();
+        names
     }
 
     /// The one transient unit in which steps of a release run.

@@ -17,6 +17,7 @@ mod links;
 mod local;
 mod locks;
 mod logs;
+mod maintenance;
 mod names;
 mod operation;
 mod peer;

@@ -127,6 +127,14 @@ impl Trouble {
         self
     }
 
+    /// What was seen of the release itself: it is its own fault.
+    pub(crate) fn with_probe(mut self, seen: String) -> Self {
+        if let Self::Failed(failed) = &mut self {
+            failed.probe = Some(seen);
+        }
+        self
+    }
+
     /// What went wrong, in one line.
     pub(crate) fn message(&self) -> String {
         match self {
@@ -231,7 +239,7 @@ impl Operation {
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
         if let Some(unit) = self.unit().clone()
-            && let Err(error) = systemd::stop_soon(&unit)
+            && let Err(error) = systemd::stop_soon(&[&unit])
         {
             journal::say(&chain(&error));
         }

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use longshore_shared::app_file::Limits;
+use longshore_shared::app_file::{AppFile, Limits};
 use longshore_shared::manifest::Manifest;
-use longshore_shared::name::{AppName, EnvironmentName};
+use longshore_shared::name::{AppName, EnvironmentName, ProcessName};
 use longshore_shared::wire::latest::{Preflighted, Problem, Reply, SwitchReason};
 
 use crate::activate::{self, Wanted, live, site};
 use crate::agent::Agent;
+use crate::command;
 use crate::host::{Front, Host, HostedApp};
 use crate::intake;
 use crate::layout::{APPS, AppLayout};
@@ -17,12 +18,20 @@ use crate::operation::{Trouble, chain};
 use crate::systemd;
 use crate::trust;
 
+/// What the inventory says of the app on this host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inventory<'a> {
+    pub(crate) domain: Option<&'a str>,
+    /// Nothing where the controller does not say.
+    pub(crate) single: Option<bool>,
+}
+
 /// Looks at all that an order to deploy or to roll back would need.
 pub(crate) fn check(
     agent: &Agent,
     host: &Host,
     app: &AppName,
-    domain: Option<&str>,
+    inventory: Inventory<'_>,
     release: &Preflighted,
     who: &str,
 ) -> Result<Reply, Trouble> {
@@ -31,7 +40,9 @@ pub(crate) fn check(
     let mut problems = Vec::new();
     let mut refusals = Vec::new();
     let mut revoked = false;
-    let front = host.apps.get(app).and_then(HostedApp::front);
+    let hosted = host.apps.get(app);
+    let domain = inventory.domain;
+    let front = hosted.and_then(HostedApp::front);
     let own = front.as_ref().map(|front| front.domain.as_str());
     if own != domain {
         let name = |domain: Option<&str>| domain.map_or("no domain".to_owned(), str::to_owned);
@@ -100,6 +111,9 @@ pub(crate) fn check(
         problems.extend(memory_problem(agent, &layout, manifest, restarts)?);
         problems.extend(sites(&layout, manifest, front.as_ref()));
         problems.extend(kernel(&manifest.app_file.limits, &host.environment));
+        let single_here = hosted.is_some_and(|app| app.single);
+        problems.extend(single(&manifest.app_file, single_here, inventory.single));
+        problems.extend(times(&manifest.app_file));
     }
     Ok(Reply::Preflight {
         problems,
@@ -199,7 +213,12 @@ fn memory_problem(
     if !restarts && (runs(live.slot) || warm.is_some_and(runs)) {
         return Ok(None);
     }
-    let used = |slot| systemd::own_memory(&layout.unit(slot));
+    let used = |slot| {
+        let web = systemd::own_memory(&layout.unit(slot))?;
+        let beside = activate::processes::units(layout, slot);
+        let beside = beside.iter().filter_map(|unit| systemd::own_memory(unit));
+        Some(beside.fold(web, u64::saturating_add))
+    };
     let (Some(wanted), Some(free)) = (used(live.slot), free_memory()) else {
         return Ok(None);
     };
@@ -212,6 +231,48 @@ fn memory_problem(
         ),
         next: "lower `workers`, or give the host more memory".to_owned(),
     }))
+}
+
+/// Which host runs what is to run on one: two would do the work twice, and none not at all.
+fn single(file: &AppFile, here: bool, wanted: Option<bool>) -> Option<Problem> {
+    let processes = file.processes.iter();
+    let processes = processes
+        .filter(|(_, process)| process.single)
+        .map(|(name, _)| name);
+    let timers = file.timers.iter().filter(|(_, timer)| timer.single);
+    let names: Vec<&str> = processes
+        .chain(timers.map(|(name, _)| name))
+        .map(ProcessName::as_str)
+        .collect();
+    let wanted = wanted.filter(|wanted| *wanted != here && !names.is_empty())?;
+    let which = |here| if here { "this one" } else { "another one" };
+    Some(Problem {
+        what: format!(
+            "{}: on one host of the environment alone, which is {} by the inventory, and {} by this host's own file",
+            names.join(", "),
+            which(wanted),
+            which(here)
+        ),
+        next: "run `longshore bootstrap` to bring the hosts up to the inventory".to_owned(),
+    })
+}
+
+/// What only systemd can read.
+fn times(file: &AppFile) -> Vec<Problem> {
+    let at = file.timers.iter();
+    let at = at.filter_map(|(name, timer)| Some((name, timer.at.as_ref()?)));
+    at.filter_map(|(name, at)| {
+        let said = command::ask("systemd-analyze", &["calendar", at.as_str()]);
+        let (fine, said) = said.unwrap_or_else(|error| (false, chain(&error)));
+        let first = || said.lines().next().unwrap_or_default().to_owned();
+        (!fine).then(|| Problem {
+            what: format!("[timer.{name}] `at`: {}", first()),
+            next:
+                "correct it in longshore.toml: `systemd-analyze calendar` tells what a time means"
+                    .to_owned(),
+        })
+    })
+    .collect()
 }
 
 /// What the app asks of the kernel, which is the whole host's and not a release's to change.

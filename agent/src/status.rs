@@ -4,12 +4,13 @@ use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{AppStatus, ReleaseState, ReleaseStatus};
 use semver::Version;
 
-use crate::activate::{self, live};
+use crate::activate::{self, live, process_status};
 use crate::agent::Agent;
 use crate::host::Host;
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::{Ledger, LedgerError, ReleaseRow, Verdict};
 use crate::locks::Locks;
+use crate::maintenance;
 use crate::operation::Trouble;
 use crate::systemd;
 
@@ -39,17 +40,18 @@ pub(crate) fn one(
     let releases = ledger.releases(app)?;
     let servings = ledger.servings(app)?;
     let domain = host.apps.get(app).and_then(|app| app.domain.as_ref());
-    let healthy = live.as_ref().map(|live| {
-        live::manifest(&layout, &live.version).is_ok_and(|manifest| {
-            activate::is_healthy(
-                &layout,
-                live.slot,
-                &manifest,
-                domain.map(|domain| domain.as_str()),
-            )
-        })
-    });
     let version = live.as_ref().map(|live| live.version.clone());
+    let manifest = live
+        .as_ref()
+        .and_then(|live| live::manifest(&layout, &live.version).ok());
+    let healthy = live.as_ref().map(|live| {
+        let domain = domain.map(|domain| domain.as_str());
+        let is_healthy = |manifest| activate::is_healthy(&layout, live.slot, manifest, domain);
+        manifest.as_ref().is_some_and(is_healthy)
+    });
+    let processes = live
+        .as_ref()
+        .map(|live| process_status::statuses(&layout, live, manifest.as_ref()));
     let warm = warm_version(ledger, &layout)?;
     let state = |release: &ReleaseRow| {
         if Some(&release.version) == version.as_ref() {
@@ -84,10 +86,9 @@ pub(crate) fn one(
             .first()
             .filter(|(served, _)| Some(served) == version.as_ref())
             .map(|(_, since)| *since),
-        git_ref: live
-            .as_ref()
-            .and_then(|live| live::manifest(&layout, &live.version).ok())
-            .map(|manifest| manifest.git_ref),
+        git_ref: manifest.map(|manifest| manifest.git_ref),
+        maintenance: maintenance::state(&layout),
+        processes: processes.unwrap_or_default(),
         by: match &version {
             Some(version) => ledger.brought_by(app, version)?,
             None => None,

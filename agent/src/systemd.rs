@@ -21,24 +21,43 @@ pub(crate) fn reload_units() -> Result<(), CommandError> {
     command::run("systemctl", &["daemon-reload"]).map(drop)
 }
 
-pub(crate) fn start(unit: &str) -> Result<(), CommandError> {
-    command::run("systemctl", &["start", unit]).map(drop)
+pub(crate) fn start<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
+    all("start", units)
 }
 
-/// Waits until the unit has drained and ended. One that does not run is fine.
-pub(crate) fn stop(unit: &str) -> Result<(), CommandError> {
-    command::run("systemctl", &["stop", unit]).map(drop)
+pub(crate) fn restart<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
+    all("restart", units)
 }
 
-/// The same for a unit that ended badly, which would otherwise be shown as failed for ever.
-pub(crate) fn stop_and_forget(unit: &str) -> Result<(), CommandError> {
-    stop(unit)?;
-    command::ask("systemctl", &["reset-failed", unit]).map(drop)
+/// Waits until the units have drained and ended. One that does not run is fine.
+pub(crate) fn stop<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
+    all("stop", units)
 }
 
-/// Asks for a unit's end without waiting for it.
-pub(crate) fn stop_soon(unit: &str) -> Result<(), CommandError> {
-    command::ask("systemctl", &["stop", "--no-block", unit]).map(drop)
+fn all<U: AsRef<str>>(verb: &str, units: &[U]) -> Result<(), CommandError> {
+    if units.is_empty() {
+        return Ok(());
+    }
+    command::run("systemctl", &words(&[verb], units)).map(drop)
+}
+
+fn words<'a, U: AsRef<str>>(verb: &[&'a str], units: &'a [U]) -> Vec<&'a str> {
+    let units = units.iter().map(AsRef::as_ref);
+    verb.iter().copied().chain(units).collect()
+}
+
+/// The same for units that ended badly, which would otherwise be shown as failed for ever.
+pub(crate) fn stop_and_forget<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
+    stop(units)?;
+    command::ask("systemctl", &words(&["reset-failed"], units)).map(drop)
+}
+
+/// Asks for the end of units without waiting for it.
+pub(crate) fn stop_soon<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
+    if units.is_empty() {
+        return Ok(());
+    }
+    command::ask("systemctl", &words(&["stop", "--no-block"], units)).map(drop)
 }
 
 /// Ends a unit that may never have been there.
@@ -58,6 +77,66 @@ pub(crate) fn state(unit: &str) -> Result<UnitState, CommandError> {
     let properties = "--property=ActiveState,SubState,NRestarts,Result,ExecMainStatus";
     let said = command::run("systemctl", &["show", properties, unit])?;
     Ok(parse_state(&said))
+}
+
+/// A unit, as a status tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) active: String,
+    pub(crate) sub: String,
+    pub(crate) result: String,
+    pub(crate) restarts: u32,
+    /// Since when it is as it is.
+    pub(crate) since: Option<Timestamp>,
+    /// Of a timer: when it started something last, and when it will.
+    pub(crate) triggered: Option<Timestamp>,
+    pub(crate) next: Option<Timestamp>,
+    status: String,
+}
+
+impl Shown {
+    /// How it ended last, where it has.
+    pub(crate) fn how(&self) -> Option<String> {
+        let fine = self.result == "success" && matches!(self.status.as_str(), "" | "0");
+        (!fine).then(|| format!("{}, exit status {}", self.result, self.status))
+    }
+}
+
+/// Several units, in their order.
+pub(crate) fn show<U: AsRef<str>>(units: &[U]) -> Result<Vec<Shown>, CommandError> {
+    let properties = "--property=ActiveState,SubState,NRestarts,Result,ExecMainStatus,\
+        StateChangeTimestamp,LastTriggerUSec,NextElapseUSecRealtime";
+    // Times are told in the zone of whoever asks.
+    let said = command::run(
+        "env",
+        &words(&["TZ=UTC", "systemctl", "show", properties], units),
+    )?;
+    Ok(said.split("\n\n").map(parse_shown).collect())
+}
+
+fn parse_shown(said: &str) -> Shown {
+    let text = |name| property(said, name).to_owned();
+    let time = |name| {
+        let (_, rest) = property(said, name).split_once(' ')?;
+        let rest = rest.strip_suffix(" UTC")?.replacen(' ', "T", 1);
+        format!("{rest}Z").parse().ok()
+    };
+    Shown {
+        active: text("ActiveState"),
+        sub: text("SubState"),
+        result: text("Result"),
+        restarts: property(said, "NRestarts").parse().unwrap_or(0),
+        since: time("StateChangeTimestamp"),
+        triggered: time("LastTriggerUSec"),
+        next: time("NextElapseUSecRealtime"),
+        status: text("ExecMainStatus"),
+    }
+}
+
+fn property<'a>(said: &'a str, name: &str) -> &'a str {
+    said.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+        .unwrap_or_default()
 }
 
 /// The process that a unit is; 0 where it does not run.
@@ -120,11 +199,7 @@ pub(crate) fn log(unit: &str, lines: usize, since: Option<Timestamp>) -> Vec<Str
 }
 
 fn parse_state(said: &str) -> UnitState {
-    let property = |name: &str| {
-        said.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
-            .unwrap_or_default()
-    };
+    let property = |name| property(said, name);
     let active = property("ActiveState");
     let restarting = property("SubState") == "auto-restart" || property("NRestarts") != "0";
     let ended = matches!(active, "failed" | "inactive" | "deactivating");
@@ -160,5 +235,23 @@ mod tests {
             state("failed", "failed", "0").how,
             "exit-code, exit status 3"
         );
+    }
+
+    #[test]
+    fn several_units_are_told_apart() {
+        let said = "ActiveState=active\nSubState=waiting\nResult=success\nLastTriggerUSec=\n\
+            NextElapseUSecRealtime=Sun 2026-11-22 03:00:00 UTC\nStateChangeTimestamp=n/a\n";
+        let timer = parse_shown(said);
+        assert_eq!(timer.next.unwrap().to_string(), "2026-11-22T03:00:00Z");
+        assert_eq!(
+            (timer.triggered, timer.since, timer.how()),
+            (None, None, None)
+        );
+        let said = "NRestarts=3\nExecMainStatus=1\nResult=exit-code\nActiveState=activating\n\
+            SubState=auto-restart\nStateChangeTimestamp=Sat 2026-11-21 18:00:01 UTC\n";
+        let worker = parse_shown(said);
+        assert_eq!(worker.restarts, 3);
+        assert_eq!(worker.how().unwrap(), "exit-code, exit status 1");
+        assert_eq!(worker.since.unwrap().to_string(), "2026-11-21T18:00:01Z");
     }
 }

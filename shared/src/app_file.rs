@@ -5,19 +5,24 @@
 
 mod build;
 mod limits;
+mod processes;
+mod site;
+mod text;
 mod unique_map;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::name::AppName;
+use crate::name::{AppName, ProcessName};
 use crate::span::Span;
 
 pub use build::{Build, Cache};
 pub use limits::{KernelSetting, Limits};
+pub use processes::{Calendar, Process, Timer};
+pub use site::{HeaderName, HeaderValue, RedirectTarget, Site};
+pub use text::{ByteSize, Command, InnerPath, SitePath, TextError};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,20 @@ pub struct AppFile {
     #[serde(default, skip_serializing_if = "Migrate::is_empty")]
     pub migrate: Migrate,
     pub web: Web,
+    #[serde(
+        rename = "process",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique_map::deserialize"
+    )]
+    pub processes: BTreeMap<ProcessName, Process>,
+    #[serde(
+        rename = "timer",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique_map::deserialize"
+    )]
+    pub timers: BTreeMap<ProcessName, Timer>,
     /// From a path on the site to a folder of the release.
     #[serde(
         rename = "static",
@@ -39,6 +58,8 @@ pub struct AppFile {
         deserialize_with = "unique_map::deserialize"
     )]
     pub static_files: BTreeMap<SitePath, InnerPath>,
+    #[serde(default, skip_serializing_if = "Site::is_empty")]
+    pub site: Site,
     #[serde(default, skip_serializing_if = "Shared::is_empty")]
     pub shared: Shared,
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
@@ -144,7 +165,7 @@ const fn default_health_timeout() -> Span {
     Span::seconds(30)
 }
 const fn default_max_upload() -> ByteSize {
-    ByteSize(1024 * 1024)
+    ByteSize::mebibytes(1)
 }
 
 impl Migrate {
@@ -180,6 +201,22 @@ pub enum AppFileError {
     UndoWithoutCheck,
     #[error("[shared] names {0:?} twice, or one path inside another")]
     SharedTwice(String),
+    #[error("no process or timer can be called {0:?}: the name stands for something else")]
+    NameTaken(String),
+    #[error("{0:?} is a process and a timer: give one of them another name")]
+    ProcessAndTimer(String),
+    #[error("[process.{0}] `stop_timeout`: take a second to an hour")]
+    StopTimeout(String),
+    #[error("[timer.{0}] says when it runs with one of `at` and `every`: give exactly one")]
+    When(String),
+    #[error("[timer.{0}] has a time of 0s: take a second at least")]
+    TimerSpan(String),
+    #[error("[site] {0:?} is Longshore's own, and cannot be redirected")]
+    OwnPath(String),
+    #[error("[site] {0:?} is in two of `redirects`, `websockets` and [static]: keep one")]
+    PathTwice(String),
+    #[error("[site] `redirects` sends {0:?} to itself")]
+    RedirectsToItself(String),
     #[error("[build] `timeout` is 0s: no step can keep to it; leave it out for an hour")]
     BuildTimeout,
     #[error(
@@ -211,6 +248,8 @@ impl AppFile {
         }
         self.build.check()?;
         self.limits.check()?;
+        processes::check(&self.processes, &self.timers)?;
+        self.site.check(&self.static_files)?;
         let shared: Vec<&str> = self
             .shared
             .dirs
@@ -237,152 +276,6 @@ impl AppFile {
     }
 }
 
-/// A text of an app file that does not fit its place.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum TextError {
-    #[error(
-        "{0:?} is no path inside the release: write it relative, without \"..\", control characters, quotes or '$', such as \"staticfiles/\""
-    )]
-    InnerPath(String),
-    #[error(
-        "{0:?} is no path of a site: it begins with '/' and takes letters, digits and -._~/ only, such as \"/static/\""
-    )]
-    SitePath(String),
-    #[error("{0:?} is no command: it is one line, not empty, without control characters")]
-    Command(String),
-    #[error(
-        "{0:?} is no size: write a whole number and k, m or g, such as \"20m\"; \"64g\" is the most"
-    )]
-    ByteSize(String),
-}
-
-macro_rules! checked_text {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The text as it is kept.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = TextError;
-            fn try_from(text: String) -> Result<Self, TextError> {
-                let check: fn(&str) -> Option<String> = $check;
-                match check(&text) {
-                    Some(kept) => Ok(Self(kept)),
-                    None => Err(TextError::$name(text)),
-                }
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(text: $name) -> String {
-                text.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(&self.0)
-            }
-        }
-    };
-}
-
-checked_text!(
-    /// A path inside the release, kept without a slash at its end.
-    InnerPath,
-    |text| {
-        let path = text.strip_suffix('/').unwrap_or(text);
-        let plain = |part: &str| {
-            !matches!(part, "" | "." | "..")
-                && part.len() <= 255
-                && !part.contains(|c: char| {
-                    c.is_control() || matches!(c, '\\' | '"' | '\'' | '$' | ';' | '{' | '}' | ':' | '%' | '#')
-                })
-        };
-        let reserved = path == crate::tree::RESERVED
-            || path.starts_with(concat!(".longshore", "/"));
-        (path.len() <= 1024 && !reserved && path.split('/').all(plain)).then(|| path.to_owned())
-    }
-);
-checked_text!(
-    /// A path of the app's site, safe inside nginx's configuration and a request line.
-    SitePath,
-    |text| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '/');
-        let walks = text.split('/').any(|part| matches!(part, "." | ".."));
-        (text.starts_with('/') && text.len() <= 255 && text.chars().all(plain) && !walks)
-            .then(|| text.to_owned())
-    }
-);
-checked_text!(
-    /// One line for `/bin/sh -c`, or for a slot.
-    Command,
-    |text| {
-        let line = text.trim();
-        (!line.is_empty() && line.len() <= 4096 && !line.contains(char::is_control))
-            .then(|| line.to_owned())
-    }
-);
-
-/// A number of bytes, written as `20m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ByteSize(u64);
-
-impl ByteSize {
-    /// How many bytes.
-    pub fn bytes(self) -> u64 {
-        self.0
-    }
-}
-
-impl TryFrom<String> for ByteSize {
-    type Error = TextError;
-    fn try_from(text: String) -> Result<Self, TextError> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let unit = match unit {
-            "" => 1,
-            "k" => 1 << 10,
-            "m" => 1 << 20,
-            "g" => 1 << 30,
-            _ => return Err(TextError::ByteSize(text)),
-        };
-        number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(unit))
-            .filter(|bytes| *bytes <= 64 << 30)
-            .map(Self)
-            .ok_or(TextError::ByteSize(text))
-    }
-}
-
-impl From<ByteSize> for String {
-    fn from(size: ByteSize) -> String {
-        size.to_string()
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes % (1 << 30) == 0 && bytes > 0 => write!(out, "{}g", bytes >> 30),
-            bytes if bytes % (1 << 20) == 0 && bytes > 0 => write!(out, "{}m", bytes >> 20),
-            bytes if bytes % (1 << 10) == 0 && bytes > 0 => write!(out, "{}k", bytes >> 10),
-            bytes => write!(out, "{bytes}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,53 +290,6 @@ mod tests {
         assert_eq!(file.web.cooldown, Span::seconds(600));
         let again: AppFile = serde_json::from_str(&serde_json::to_string(&file).unwrap()).unwrap();
         assert_eq!(again, file);
-    }
-
-    #[test]
-    fn paths_that_leave_the_release_are_refused() {
-        for text in [
-            "",
-            "/etc",
-            "../x",
-            "a/../b",
-            "a//b",
-            "./a",
-            ".",
-            "a\nb",
-            "a\\b",
-            ".longshore",
-            ".longshore/env",
-            "a;b",
-            "a:b",
-            "a}b",
-        ] {
-            assert!(
-                InnerPath::try_from(text.to_owned()).is_err(),
-                "{text:?} passed"
-            );
-        }
-        assert_eq!(
-            InnerPath::try_from("wheels/".to_owned()).unwrap().as_str(),
-            "wheels"
-        );
-    }
-
-    #[test]
-    fn site_paths_cannot_break_out_of_a_server_block() {
-        for text in [
-            "static", "/a b", "/a;", "/a{", "/$x", "/a/../b", "/\n", "/\u{e4}",
-        ] {
-            assert!(
-                SitePath::try_from(text.to_owned()).is_err(),
-                "{text:?} passed"
-            );
-        }
-    }
-
-    #[test]
-    fn commands_are_one_line() {
-        assert!(Command::try_from("a\n[Service]".to_owned()).is_err());
-        assert!(Command::try_from("  ".to_owned()).is_err());
     }
 
     #[test]
@@ -464,16 +310,5 @@ mod tests {
                 .to_string()
                 .contains("wbe")
         );
-    }
-
-    #[test]
-    fn sizes_read_what_they_write() {
-        for text in ["20m", "1g", "512k", "77"] {
-            assert_eq!(
-                ByteSize::try_from(text.to_owned()).unwrap().to_string(),
-                text
-            );
-        }
-        assert!(ByteSize::try_from("20MB".to_owned()).is_err());
     }
 }

@@ -85,6 +85,10 @@ name!(
     AppName, "app name", 24
 );
 name!(
+    /// A process or a timer of an app.
+    ProcessName, "name of a process or timer", 24
+);
+name!(
     /// A host, as the inventory calls it.
     HostName, "host name", 63
 );

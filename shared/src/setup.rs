@@ -125,6 +125,9 @@ pub struct DesiredApp {
     pub tls: Option<DesiredTls>,
     #[serde(default)]
     pub on_leave: OnLeave,
+    /// Whether what is to run on one host of the environment runs on this one.
+    #[serde(default)]
+    pub single: bool,
 }
 
 /// What becomes of migrations that the release which comes does not have.

@@ -27,10 +27,12 @@ mod outages;
 mod patience;
 mod people;
 mod power_cut;
+mod processes;
 mod pushes;
 mod refusals;
 mod rights;
 mod settings;
+mod sites;
 mod stage;
 mod terminal;
 mod tls;
@@ -64,6 +66,8 @@ const STORIES: &[&[Story]] = &[
     settings::STORIES,
     daily::STORIES,
     branches::STORIES,
+    processes::STORIES,
+    sites::STORIES,
     agent::STORIES,
     dist::STORIES,
     first_steps::STORIES,

@@ -10,7 +10,7 @@ use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::Slot;
 use thiserror::Error;
 
-use super::live;
+use super::{live, processes};
 use crate::command::{self, CommandError};
 use crate::journal;
 use crate::layout::{APPS, AppLayout};
@@ -82,6 +82,8 @@ fn start(layout: &AppLayout, live: &live::Live) -> Result<(), BootError> {
     }
     // A power cut may have come between the lasting truth and what follows from it.
     live::show(layout, live.slot, &live.version).map_err(BootError::Links)?;
-    systemd::start(&layout.unit(live.slot))?;
+    systemd::start(&[layout.unit(live.slot)])?;
+    systemd::start(&processes::units(layout, live.slot))?;
+    systemd::start(&processes::timer_units(layout))?;
     Ok(())
 }

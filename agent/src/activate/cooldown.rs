@@ -82,7 +82,7 @@ fn next_pause(agent: &Agent, app: &AppName) -> Option<Duration> {
         let layout = AppLayout::new(app);
         let live = super::live::live(&layout);
         if live.is_none_or(|live| live.slot != warm.slot)
-            && let Err(error) = systemd::stop(&layout.unit(warm.slot))
+            && let Err(error) = systemd::stop(&[layout.unit(warm.slot)])
         {
             journal::say(&format!(
                 "the slot that was left did not stop: {}",

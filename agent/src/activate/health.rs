@@ -176,11 +176,11 @@ impl Candidate<'_> {
             "read its log, correct the app, then deploy again",
         );
         let unit = self.layout.unit(self.slot);
-        let mut trouble = trouble.with_log(systemd::log(&unit, LINES_OF_LOG, Some(self.started)));
-        if let Trouble::Failed(failed) = &mut trouble {
-            failed.probe = probe;
+        let trouble = trouble.with_log(systemd::log(&unit, LINES_OF_LOG, Some(self.started)));
+        match probe {
+            Some(seen) => trouble.with_probe(seen),
+            None => trouble,
         }
-        trouble
     }
 }
 

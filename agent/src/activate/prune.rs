@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use longshore_shared::wire::latest::Slot;
 use semver::Version;
 
+use super::kept;
 use super::live::in_slot;
 use crate::journal;
 use crate::layout::{AppLayout, ReleaseFiles};
@@ -36,7 +37,16 @@ pub(crate) fn prune(
         layout, &releases, &servings,
     ));
     let mut trash = Vec::new();
-    for version in surplus(&releases, &held, keep as usize) {
+    let surplus = surplus(&releases, &held, keep as usize);
+    let served: Vec<Version> = releases
+        .iter()
+        .filter(|release| release.verdict == Verdict::Good && !surplus.contains(&release.version))
+        .map(|release| release.version.clone())
+        .collect();
+    if let Err(error) = kept::show(&layout.kept(), &served) {
+        journal::say(&format!("old pages may miss their files: {error}"));
+    }
+    for version in surplus {
         ledger.remove_release(&layout.app, &version)?;
         trash.extend(bury(layout, &layout.release(&version)));
     }

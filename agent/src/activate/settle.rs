@@ -7,8 +7,9 @@ use longshore_shared::manifest::Manifest;
 use longshore_shared::wire::latest::{Slot, SwitchReason};
 use semver::Version;
 
-use super::{cooldown, live, prune};
+use super::{cooldown, live, processes, prune};
 use crate::agent::Agent;
+use crate::host::Host;
 use crate::journal;
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::{LedgerError, Verdict, Warm};
@@ -29,12 +30,25 @@ pub(crate) fn finish(
         .map_err(|error| Trouble::because(&error, "deploy the release again"))?;
     let unit = layout.unit(slot);
     if !systemd::is_active(&unit).unwrap_or(false) {
-        systemd::start(&unit)
+        systemd::start(&[&unit])
             .map_err(|error| Trouble::because(&error, "roll back: `longshore rollback`"))?;
     }
     live::go_live(layout, slot, version)
         .map_err(|error| Trouble::because(&error, "mend the disk, then start the agent again"))?;
+    if processes::any(layout, &manifest)
+        && let Err(trouble) = hand_over(layout, slot, &manifest)
+    {
+        journal::say(&trouble.message());
+    }
     Ok(settle(agent, layout, &manifest, slot, left, why)?)
+}
+
+fn hand_over(layout: &AppLayout, slot: Slot, manifest: &Manifest) -> Result<(), Trouble> {
+    let restart = "restart the app: `longshore restart`";
+    let host = Host::load().map_err(|error| Trouble::because(&error, restart))?;
+    let single_here = host.apps.get(&layout.app).is_some_and(|app| app.single);
+    processes::hand_over(layout, slot, manifest, single_here)
+        .map_err(|error| Trouble::because(&error, restart))
 }
 
 /// Writes down what serves, keeps the other slot warm for a while, and prunes.

@@ -16,7 +16,7 @@ use super::live::{self, Live};
 use super::may_serve::{Wanted, may_serve};
 use super::settle::{report, settle};
 use super::take_back::take_back;
-use super::{health, migrate, prune, site, slot_unit};
+use super::{health, migrate, processes, prune, site, units};
 use crate::agent::Agent;
 use crate::host::{Front, Host, HostedApp};
 use crate::layout::{AppLayout, other_slot};
@@ -27,6 +27,9 @@ use crate::systemd;
 
 const MEND: &str =
     "the live release serves as before; mend what it says on this host, then try again";
+
+const MEND_PROCESSES: &str =
+    "the release serves; mend what it says on this host, then `longshore restart`";
 
 /// What has to be done to get traffic onto a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,7 @@ pub(crate) struct Switch {
     manifest: Manifest,
     verdict: Verdict,
     front: Option<Front>,
+    single_here: bool,
     live: Option<Live>,
     slot: Slot,
     way: Way,
@@ -84,7 +88,8 @@ impl Switch {
         let layout = AppLayout::new(app);
         let (row, manifest) = migrate::staged(agent, &layout, version)?;
         may_serve(agent, host, wanted)?;
-        let front = host.apps.get(app).and_then(HostedApp::front);
+        let hosted = host.apps.get(app);
+        let front = hosted.and_then(HostedApp::front);
         let domain = front.as_ref().map(|front| front.domain.as_str());
         let live = live::live(&layout);
         if let Some(live) = &live {
@@ -119,6 +124,7 @@ impl Switch {
             manifest,
             verdict: row.verdict,
             front,
+            single_here: hosted.is_some_and(|app| app.single),
             live,
             slot,
             way,
@@ -145,6 +151,7 @@ impl Switch {
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut remarks = Vec::new();
         if self.way != Way::Stay {
+            remarks.extend(self.hand_over(operation));
             let left = self.live.as_ref().map(|live| &live.version);
             // The release serves. Whatever is wrong with the rest, it is not a failed switch.
             let settled = operation.step_to_the_end("settle", || {
@@ -177,6 +184,10 @@ impl Switch {
             proven.map_err(|trouble| self.undo(agent, operation, trouble))?;
         } else {
             operation.unchanged("start", "it runs already, and is healthy");
+            if self.way == Way::Warm {
+                self.start_processes()
+                    .map_err(|trouble| self.undo(agent, operation, trouble))?;
+            }
         }
         self.install_site(operation)
             .map_err(|trouble| self.undo(agent, operation, trouble))?;
@@ -202,34 +213,62 @@ impl Switch {
     /// Starts the release in the idle slot, and proves that it is healthy.
     fn start(&self, agent: &Agent, operation: &Operation) -> Result<(), Trouble> {
         operation.step("slot", || self.prepare_slot(agent))?;
-        let started = Timestamp::now();
-        operation.step("start", || {
+        let begun = (Instant::now(), Timestamp::now());
+        let beside = operation.step("start", || {
             let unit = self.layout.unit(self.slot);
-            systemd::start(&unit).map_err(|error| {
-                let log = systemd::log(&unit, 20, Some(started));
+            systemd::start(&[&unit]).map_err(|error| {
+                let log = systemd::log(&unit, 20, Some(begun.1));
                 Trouble::because(&error, MEND).with_log(log)
-            })
+            })?;
+            self.start_processes()
         })?;
         let candidate = Candidate {
             layout: &self.layout,
             slot: self.slot,
             manifest: &self.manifest,
             domain: self.front.as_ref().map(|front| front.domain.as_str()),
-            started,
+            started: begun.1,
         };
-        operation.step("health", || candidate.wait(operation))
+        operation.step("health", || {
+            candidate.wait(operation)?;
+            processes::prove(&beside, begun, operation)
+        })
+    }
+
+    /// Those that may run beside the ones of the slot that serves.
+    fn start_processes(&self) -> Result<Vec<String>, Trouble> {
+        let beside = processes::beside_others(&self.layout, self.slot, &self.manifest);
+        systemd::start(&beside).map_err(|error| Trouble::because(&error, MEND))?;
+        Ok(beside)
+    }
+
+    /// The release serves, whatever becomes of what runs beside it. What went wrong.
+    fn hand_over(&self, operation: &Operation) -> Option<String> {
+        if !processes::any(&self.layout, &self.manifest) {
+            return None;
+        }
+        let handed = operation.step_to_the_end("processes", || {
+            processes::hand_over(&self.layout, self.slot, &self.manifest, self.single_here)
+                .map_err(|error| Trouble::because(&error, MEND_PROCESSES))
+        });
+        handed.err().map(|trouble| trouble.message())
     }
 
     /// Empties the idle slot and puts the release there.
     fn prepare_slot(&self, agent: &Agent) -> Result<(), Trouble> {
         let (layout, slot) = (&self.layout, self.slot);
+        let mut before = processes::units(layout, slot);
         if layout.unit_file(slot).exists() {
-            systemd::stop(&layout.unit(slot)).map_err(|error| Trouble::because(&error, MEND))?;
+            before.push(layout.unit(slot));
         }
+        systemd::stop(&before).map_err(|error| Trouble::because(&error, MEND))?;
         agent.ledger.set_warm(&layout.app, None)?;
-        let unit = slot_unit::render(layout, slot, &self.manifest);
+        let unit = units::slot(layout, slot, &self.manifest);
         let changed = live::fill(layout, slot, &self.manifest.version)
-            .and_then(|()| put(&layout.unit_file(slot), &unit))
+            .and_then(|()| {
+                let beside = processes::install(layout, slot, &self.manifest, self.single_here)?;
+                Ok(put(&layout.unit_file(slot), &unit)? || beside)
+            })
             .map_err(|error| Trouble::because(&error, MEND))?;
         if changed {
             systemd::reload_units().map_err(|error| Trouble::because(&error, MEND))?;

@@ -2,9 +2,9 @@
 
 use longshore_shared::wire::latest::Slot;
 
-use super::{live, site};
+use super::{live, processes, site};
 use crate::host::Front;
-use crate::layout::AppLayout;
+use crate::layout::{AppLayout, other_slot};
 use crate::links;
 use crate::operation::chain;
 use crate::systemd;
@@ -20,8 +20,14 @@ pub(crate) fn take_back(
     let live = live::live(layout);
     let idle = started.filter(|slot| live.as_ref().is_none_or(|live| live.slot != *slot));
     if let Some(slot) = idle
-        && let Err(error) = systemd::stop_and_forget(&layout.unit(slot))
+        && let Err(error) = systemd::stop_and_forget(&[layout.unit(slot)])
     {
+        problems.push(chain(&error));
+    }
+    // Those beside the slot that serves go on; others may take their time to end.
+    let beside = live.as_ref().map(|live| other_slot(live.slot)).or(started);
+    let beside = beside.map(|slot| processes::units(layout, slot));
+    if let Err(error) = systemd::stop_soon(&beside.unwrap_or_default()) {
         problems.push(chain(&error));
     }
     let Some(live) = live else {
@@ -37,11 +43,10 @@ pub(crate) fn take_back(
         return problems;
     };
     match live::manifest(layout, &live.version) {
-        Ok(manifest) if !site::is_served(layout, &manifest, front) => {
+        Ok(manifest) => {
             let restored = site::restore(layout, &manifest, front);
             problems.extend(restored.err().map(|error| chain(&error)));
         }
-        Ok(_) => {}
         Err(error) => problems.push(error.to_string()),
     }
     problems

@@ -155,11 +155,18 @@ impl Ledger {
     }
 
     /// Notes a change of the host as a whole that was done.
-    pub(crate) fn done(&self, verb: &str, who: &str, message: &str) -> Result<()> {
+    pub(crate) fn done(
+        &self,
+        verb: &str,
+        app: Option<&AppName>,
+        who: &str,
+        message: &str,
+    ) -> Result<()> {
+        let app = app.map(AppName::as_str);
         self.lock().execute(
-            "INSERT INTO operations (verb, who, begun, ended, outcome, message)
-             VALUES (?1, ?2, ?3, ?3, ?4, ?5)",
-            params![verb, who, now(), outcome_word(Outcome::Done), message],
+            "INSERT INTO operations (verb, app, who, begun, ended, outcome, message)
+             VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
+            params![verb, app, who, now(), outcome_word(Outcome::Done), message],
         )?;
         Ok(())
     }
@@ -310,7 +317,7 @@ mod tests {
             who: "ci",
             message: &long,
         };
-        ledger.done("signers", "ops1", "number 1").unwrap();
+        ledger.done("signers", None, "ops1", "number 1").unwrap();
         for _ in 0..MOST_REFUSALS + 50 {
             ledger.refused(&refusal("stage")).unwrap();
         }

@@ -72,6 +72,11 @@ fn describe(text: &mut String, app: &AppStatus) {
             last.verb, last.who, last.outcome
         ));
     }
+    for process in &app.processes {
+        let ended = process.ended.as_ref().map(|how| format!(" ({how})"));
+        let ended = ended.unwrap_or_default();
+        line(format!("  {}: {:?}{ended}", process.name, process.state));
+    }
     for release in &app.releases {
         let state = match release.state {
             ReleaseState::Live => "live",

@@ -1,6 +1,9 @@
 //! Lines of journald, as its own program tells them.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
+use longshore_shared::name::ProcessName;
 use longshore_shared::wire::latest::{LogLine, LogSource, Slot};
 use serde::Deserialize;
 
@@ -24,6 +27,21 @@ pub(super) fn words(layout: &AppLayout, wanted: &Wanted) -> Option<Vec<String>> 
         for slot in [Slot::Blue, Slot::Green] {
             unit(&layout.unit(slot), Vec::new());
         }
+    }
+    // Their units may be gone while their lines are not.
+    let named = wanted.processes.iter().cloned();
+    let known = [Slot::Blue, Slot::Green].map(|slot| layout.processes(slot));
+    let known = known.into_iter().flatten().chain(layout.timers());
+    let beside: BTreeSet<ProcessName> = match wanted.has(LogSource::App) {
+        true => named.chain(known).collect(),
+        false => named.collect(),
+    };
+    for name in beside {
+        for slot in [Slot::Blue, Slot::Green] {
+            unit(&layout.process_unit(slot, &name), Vec::new());
+        }
+        let [service, _] = layout.timer_units(&name);
+        unit(&service, Vec::new());
     }
     if wanted.has(LogSource::Agent) {
         // What it keeps of steps has another name, and may be another app's.
@@ -122,12 +140,13 @@ pub(super) fn parse(raw: &[u8]) -> Option<LogLine> {
     })
 }
 
-/// In one of a few words.
-fn source(unit: &str) -> &'static str {
+/// In one word: a slot, or the name of what runs beside it.
+fn source(unit: &str) -> &str {
     let name = unit.strip_suffix(".service").unwrap_or(unit);
     match name.rsplit_once('@') {
         Some((_, "blue")) => "blue",
         Some((_, "green")) => "green",
+        Some((_, beside)) => beside.split_once('.').map_or("other", |(_, name)| name),
         None if unit == AGENT => "agent",
         _ => "other",
     }
@@ -141,6 +160,7 @@ mod tests {
     fn wanted(of: Vec<LogSource>) -> Wanted {
         Wanted {
             of,
+            processes: Vec::new(),
             since: None,
             lines: 10,
             follow: true,
@@ -172,6 +192,13 @@ mod tests {
         let about = "\"_SYSTEMD_UNIT\":\"init.scope\",\"UNIT\":\"longshore-a@green.service\"";
         let of_systemd = format!("{about},\"_PID\":\"1\"");
         assert_eq!(parse(&of_systemd, "\"Started\"").of, "green");
+        for unit in [
+            "longshore-a@blue.worker.service",
+            "longshore-a@timer.worker.service",
+        ] {
+            let line = parse(&format!("\"_SYSTEMD_UNIT\":\"{unit}\""), "\"x\"");
+            assert_eq!(line.of, "worker");
+        }
         // Whoever says so without being systemd, or root, is told by the unit that they are in.
         let app = "\"_SYSTEMD_UNIT\":\"longshore-a@blue.service\",\"_UID\":\"999\"";
         for claim in [

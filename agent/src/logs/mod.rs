@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use jiff::Timestamp;
+use longshore_shared::name::ProcessName;
 use longshore_shared::wire::latest::{LogLine, LogSource};
 
 use crate::command::CommandError;
@@ -23,7 +24,9 @@ const LONGEST_RAW: u64 = 1 << 20;
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
+    /// All of it, where nothing is named.
     pub(crate) of: Vec<LogSource>,
+    pub(crate) processes: Vec<ProcessName>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) lines: u32,
     pub(crate) follow: bool,
@@ -34,7 +37,7 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     fn has(&self, source: LogSource) -> bool {
-        self.of.is_empty() || self.of.contains(&source)
+        (self.of.is_empty() && self.processes.is_empty()) || self.of.contains(&source)
     }
 }
 

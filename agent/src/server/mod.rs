@@ -4,11 +4,13 @@ mod attach;
 mod bridge;
 mod lock;
 mod logs;
+mod maintenance;
 mod notify;
 mod orders;
 mod refusals;
 mod run;
 mod settings;
+mod signers;
 
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};

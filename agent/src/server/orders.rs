@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{
-    FromAgent, Hello, Order, PROTOCOL, Preflighted, Reply, SignedTrust, ToAgent,
+    FromAgent, Hello, Order, PROTOCOL, Preflighted, Reply, ToAgent,
 };
 use semver::Version;
 
@@ -19,6 +19,7 @@ use crate::locks::{Claimant, Share};
 use crate::logs::Wanted;
 use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
+use crate::preflight::Inventory;
 use crate::{intake, preflight, status, trust};
 
 /// A connection whose other end is known.
@@ -115,8 +116,12 @@ impl<'a> Session<'a> {
             Order::Preflight {
                 app,
                 domain,
+                single,
                 release,
-            } => self.preflight(&app, domain, &release),
+            } => {
+                let domain = domain.as_deref();
+                self.preflight(&app, Inventory { domain, single }, &release)
+            }
             Order::Attach { operation } => return self.attach(operation),
             Order::Stage {
                 app,
@@ -198,6 +203,7 @@ impl<'a> Session<'a> {
             Order::Logs {
                 app,
                 of,
+                processes,
                 since,
                 lines,
                 follow,
@@ -205,6 +211,7 @@ impl<'a> Session<'a> {
             } => {
                 let wanted = Wanted {
                     of,
+                    processes,
                     since,
                     lines,
                     follow,
@@ -213,6 +220,7 @@ impl<'a> Session<'a> {
                 };
                 self.logs(&app, wanted)?
             }
+            Order::Maintenance { app, on } => self.maintenance(&app, on),
             Order::Settings { app, values } => self.settings(&app, values),
             Order::ChangeSettings { app, change } => {
                 return self.change_settings(app, change);
@@ -226,25 +234,6 @@ impl<'a> Session<'a> {
             Order::Unknown => Ok(unknown()),
         };
         Ok(Some(outcome))
-    }
-
-    fn set_trust(&self, signed: &SignedTrust) -> Result<Reply, Trouble> {
-        let host = self.allowed(Right::Deploy)?;
-        let changed = trust::change(&self.agent.ledger, &host, signed)?;
-        let (serial, signer) = (changed.serial, &changed.signer);
-        if !matches!(
-            changed.reply,
-            Reply::Trusted {
-                unchanged: true,
-                ..
-            }
-        ) {
-            let message = format!("signers number {serial}, signed by {signer}");
-            self.agent
-                .ledger
-                .done("signers", &self.peer.person().name, &message)?;
-        }
-        Ok(changed.reply)
     }
 
     pub(super) fn allowed(&self, right: Right) -> Result<Host, Trouble> {
@@ -276,7 +265,7 @@ impl<'a> Session<'a> {
     fn preflight(
         &self,
         app: &AppName,
-        domain: Option<String>,
+        inventory: Inventory<'_>,
         release: &Preflighted,
     ) -> Result<Reply, Trouble> {
         let host = self.allowed(Right::Deploy)?;
@@ -285,7 +274,7 @@ impl<'a> Session<'a> {
             self.may_overrule(*even_revoked)?;
         }
         let who = &self.peer.person().name;
-        preflight::check(self.agent, &host, app, domain.as_deref(), release, who)
+        preflight::check(self.agent, &host, app, inventory, release, who)
     }
 
     /// The host, and a share in the app's lock for what is about to be changed.

@@ -33,6 +33,7 @@ impl About {
                 app, version, why, ..
             } => Some(about(activate::verb(*why), app, Some(version))),
             Order::ChangeSettings { app, .. } => Some(about("settings", app, None)),
+            Order::Maintenance { app, .. } => Some(about("maintenance", app, None)),
             Order::SetTrust { .. } => Some(Self {
                 verb: "signers",
                 app: None,

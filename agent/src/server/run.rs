@@ -48,10 +48,10 @@ impl Session<'_> {
         let handles = self.peer.handles()?;
         let mut told = printable(&format!("{app} {}: {}", live.version, command.join(" ")));
         told.truncate(told.floor_char_boundary(LONGEST_TOLD));
-        if let Err(error) = self
-            .agent
-            .ledger
-            .done("run", &self.peer.person().name, &told)
+        if let Err(error) =
+            self.agent
+                .ledger
+                .done("run", Some(app), &self.peer.person().name, &told)
         {
             return Ok(Err(error.into()));
         }
@@ -72,7 +72,7 @@ impl Session<'_> {
         std::thread::scope(|scope| {
             let watcher = scope.spawn(move || {
                 if peer.wait(&watch)
-                    && let Err(error) = systemd::stop_soon(&name)
+                    && let Err(error) = systemd::stop_soon(&[&name])
                 {
                     journal::say(&chain(&error));
                 }

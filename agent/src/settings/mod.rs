@@ -32,6 +32,12 @@ pub(crate) fn state(layout: &AppLayout, tell: Tell) -> Result<Reply, Trouble> {
     Ok(told(layout, &store, &store.now()?, tell))
 }
 
+/// One of them, for what is not a process of the app.
+pub(crate) fn value(layout: &AppLayout, name: &SettingName) -> Result<Option<String>, Trouble> {
+    let mut settings = Store::of(layout).now()?.settings;
+    Ok(settings.remove(name).map(|value| value.reveal().to_owned()))
+}
+
 /// Whether a change that was cut short was made; what has to follow it follows.
 pub(crate) fn was_changed(
     agent: &Agent,
@@ -117,7 +123,7 @@ pub(crate) fn change(
 /// What still runs from before was started with the settings from before: nothing goes back to it.
 fn forget_warm(agent: &Agent, layout: &AppLayout) -> Result<(), Trouble> {
     if let Some(warm) = agent.ledger.warm(&layout.app)? {
-        systemd::stop_soon(&layout.unit(warm.slot))
+        systemd::stop_soon(&[layout.unit(warm.slot)])
             .map_err(|error| Trouble::because(&error, MEND))?;
         agent.ledger.set_warm(&layout.app, None)?;
     }

@@ -145,6 +145,9 @@ fn host_toml(desired: &Desired) -> String {
         if app.on_leave == OnLeave::Undo {
             text.push_str("on_leave = \"undo\"\n");
         }
+        if app.single {
+            text.push_str("single = true\n");
+        }
         let Some(domain) = &app.domain else { continue };
         text.push_str(&format!("domain = \"{domain}\"\n"));
         if let Some((certificate, key)) = certificates::places(name, app) {
@@ -173,6 +176,7 @@ pub(super) mod tests {
             domain: Some("www.example.com".to_owned()),
             tls: None,
             on_leave: OnLeave::Undo,
+            single: true,
         };
         Desired {
             environment: EnvironmentName::new("production").unwrap(),
@@ -230,5 +234,7 @@ pub(super) mod tests {
             .map(|app| app.domain.as_ref().map(|domain| domain.as_str()))
             .collect();
         assert_eq!(domains, [Some("www.example.com"), None]);
+        let singles: Vec<_> = host.apps.values().map(|app| app.single).collect();
+        assert_eq!(singles, [true, false]);
     }
 }

@@ -16,7 +16,7 @@ use crate::exit_code::Exit;
 use crate::fleet;
 use crate::inventory::{Environment, Host};
 use crate::report::{failures, milliseconds, result_line};
-use crate::rollout::{HostFailure, HostLink, Interrupts, LinkError, Reach};
+use crate::rollout::{FailureKind, HostFailure, HostLink, Interrupts, LinkError, Reach};
 
 use super::host_args::HostArgs;
 
@@ -76,12 +76,8 @@ pub(super) async fn ask(
             crate::error::ErrorKind::Interrupted, "interrupted; nothing was changed",
         )),
     };
-    let all_answered = hosts.iter().all(|answer| answer.said.is_ok());
-    let exit = if all_answered || args.skip_offline {
-        Exit::Done
-    } else {
-        Exit::Failed
-    };
+    let failed = hosts.iter().filter_map(|answer| answer.said.as_ref().err());
+    let exit = exit_of(failed, args.skip_offline);
     Ok(Answers {
         app,
         hosts,
@@ -94,6 +90,23 @@ async fn status(reach: &Reach, host: &Host, app: Option<AppName>) -> Result<Said
     match answer_of(reach, host, Order::Status { app }).await? {
         (agent, Reply::Status { apps }) => Ok(Said { agent, apps }),
         _ => Err(unknown_answer()),
+    }
+}
+
+/// What the failures of some hosts come to: whoever cannot be reached may be passed over, and nobody
+/// else.
+pub(super) fn exit_of<'a>(
+    failures: impl Iterator<Item = &'a HostFailure>,
+    skip_offline: bool,
+) -> Exit {
+    let kinds: Vec<FailureKind> = failures
+        .map(|failure| failure.kind)
+        .filter(|kind| !(skip_offline && *kind == FailureKind::Unreachable))
+        .collect();
+    match kinds.as_slice() {
+        [] => Exit::Done,
+        kinds if kinds.iter().all(|kind| *kind == FailureKind::Refused) => Exit::Refused,
+        _ => Exit::Failed,
     }
 }
 

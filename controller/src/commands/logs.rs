@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use jiff::{SpanRelativeTo, Timestamp};
-use longshore_shared::name::HostName;
+use longshore_shared::name::{HostName, NameError, ProcessName};
 use longshore_shared::wire::latest::{LogLine, LogSource, Order, Reply};
 use serde::Serialize;
 
-use super::asking::unknown_answer;
+use super::asking::{exit_of, unknown_answer};
 use super::host_args::HostArgs;
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
@@ -27,21 +27,22 @@ const WINDOW: Duration = Duration::from_millis(200);
 
 /// Show what an app says, on all hosts, by time
 ///
-/// The app's slots, its steps (preparing, migrating), what nginx could not do for it, and the agent:
-/// all of it, or what is named.
+/// The app's slots, processes and timers, its steps (preparing, migrating), what nginx could not do
+/// for it, and the agent: all of it, or what is named.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   longshore logs production -f
   longshore logs production app --since 10m --grep Traceback
+  longshore logs production worker -f
   longshore logs production nginx agent --on cortico-2 -n 200")]
 pub(crate) struct LogsArgs {
     /// The environment, as the inventory calls it
     #[arg(value_name = "ENV")]
     pub(crate) environment: String,
 
-    /// Only what these say; repeatable
-    #[arg(value_name = "WHAT")]
+    /// Only what these say: app, steps, nginx, agent, or a process or timer by its name
+    #[arg(value_name = "WHAT", value_parser = what)]
     pub(crate) of: Vec<What>,
 
     /// Go on showing what is said, until Ctrl-C
@@ -64,27 +65,21 @@ pub(crate) struct LogsArgs {
     pub(crate) hosts: HostArgs,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+/// Who is asked for: one of a few words, or a process or timer of the app file.
+#[derive(Debug, Clone)]
 pub(crate) enum What {
-    /// The app's slots
-    App,
-    /// Its steps, of preparing and of migrating
-    Steps,
-    /// What nginx could not do for it
-    Nginx,
-    /// The hosts' agents
-    Agent,
+    Source(LogSource),
+    Process(ProcessName),
 }
 
-impl What {
-    fn source(self) -> LogSource {
-        match self {
-            What::App => LogSource::App,
-            What::Steps => LogSource::Steps,
-            What::Nginx => LogSource::Nginx,
-            What::Agent => LogSource::Agent,
-        }
-    }
+fn what(text: &str) -> Result<What, NameError> {
+    Ok(match text {
+        "app" => What::Source(LogSource::App),
+        "steps" => What::Source(LogSource::Steps),
+        "nginx" => What::Source(LogSource::Nginx),
+        "agent" => What::Source(LogSource::Agent),
+        name => What::Process(ProcessName::new(name)?),
+    })
 }
 
 fn since(text: &str) -> Result<Timestamp, String> {
@@ -135,9 +130,17 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
     let heard = Arc::new(Heard::default());
     let reach = context.reach(environment, heard.clone());
     let interrupts = Interrupts::listen();
+    let (mut of, mut processes) = (Vec::new(), Vec::new());
+    for what in &args.of {
+        match what {
+            What::Source(source) => of.push(*source),
+            What::Process(name) => processes.push(name.clone()),
+        }
+    }
     let order = Order::Logs {
         app: plan.app.clone(),
-        of: args.of.iter().map(|what| what.source()).collect(),
+        of,
+        processes,
         since: args.since,
         lines: args.lines,
         follow: args.follow,
@@ -172,11 +175,10 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
         }
     };
     show.all(heard.take());
-    let all = ended.iter().all(|(_, told)| told.is_ok());
+    let failed = ended.iter().filter_map(|(_, told)| told.as_ref().err());
     let exit = match interrupts.is_asked() {
         true => Exit::Interrupted,
-        false if all || args.hosts.skip_offline => Exit::Done,
-        false => Exit::Failed,
+        false => exit_of(failed, args.hosts.skip_offline),
     };
     let rest = Rest {
         app: plan.app.as_str(),
@@ -219,7 +221,7 @@ impl Show<'_> {
                 self.ui.machine(&line.to_string());
             } else {
                 let at = line.at.strftime("%m-%d %H:%M:%S%.3f");
-                let text = format!("{at} {:<5} {}", line.of, line.text);
+                let text = format!("{at} {:<6} {}", line.of, line.text);
                 self.ui.answer(&self.lines.line(&host, &text));
             }
         }

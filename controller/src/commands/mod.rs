@@ -14,6 +14,7 @@ pub(crate) mod host_args;
 pub(crate) mod init;
 pub(crate) mod inventory;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod next_version;
 pub(crate) mod open;
 pub(crate) mod releases;

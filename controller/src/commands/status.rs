@@ -1,10 +1,11 @@
 //! `longshore status ENV`: what serves where.
 
 use clap::Args;
-use longshore_shared::wire::latest::{AppStatus, Outcome, Slot};
+use jiff::Timestamp;
+use longshore_shared::wire::latest::{AppStatus, Outcome, ProcessState, ProcessStatus, Slot};
 use semver::Version;
 
-use super::asking;
+use super::asking::{self, Answers};
 use super::host_args::HostArgs;
 use crate::context::Context;
 use crate::error::CommandError;
@@ -52,7 +53,7 @@ pub(crate) async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Co
             Err(_) => rows.push(vec![host, "does not answer".to_owned()]),
         }
     }
-    for line in columns(&rows) {
+    for line in columns(&rows).into_iter().chain(beside(&answers)) {
         context.ui.answer(&one_line(&line));
     }
     for remark in remarks {
@@ -61,6 +62,56 @@ pub(crate) async fn run(args: &StatusArgs, context: &Context) -> Result<Exit, Co
     answers.say_failures(context);
     context.ui.machine(&answers.result_line("status"));
     Ok(answers.exit)
+}
+
+/// What runs beside the web, where anything does.
+fn beside(answers: &Answers) -> Vec<String> {
+    let header = ["HOST", "APP", "PROCESS", "STATE", "SINCE", "NEXT"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for answer in &answers.hosts {
+        for app in answer.said.iter().flat_map(|said| &said.apps) {
+            rows.extend(app.processes.iter().map(|process| {
+                let mut row = vec![answer.host.to_string(), app.app.to_string()];
+                row.extend(process_row(process));
+                row
+            }));
+        }
+    }
+    if rows.len() == 1 {
+        return Vec::new();
+    }
+    std::iter::once(String::new())
+        .chain(columns(&rows))
+        .collect()
+}
+
+fn process_row(process: &ProcessStatus) -> [String; 4] {
+    let state = match process.state {
+        ProcessState::Running => "running",
+        ProcessState::Restarting => "RESTARTING",
+        ProcessState::Waiting => "waiting",
+        ProcessState::Failed => "FAILED",
+        ProcessState::Unknown => "?",
+    };
+    let ended = process.ended.iter().map(|how| format!(" ({how})"));
+    let again = match process.restarts {
+        0 => String::new(),
+        times => format!(", started again {times} times"),
+    };
+    let state = format!("{state}{again}{}", ended.collect::<String>());
+    [
+        process.name.to_string(),
+        state,
+        time(process.since),
+        time(process.next),
+    ]
+}
+
+fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(
+        || "-".to_owned(),
+        |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    )
 }
 
 fn row(host: &str, app: &AppStatus) -> Vec<String> {
@@ -79,10 +130,6 @@ fn row(host: &str, app: &AppStatus) -> Vec<String> {
         Some(false) => "NOT HEALTHY",
         None => "-",
     };
-    let since = app.since.map_or_else(
-        || "-".to_owned(),
-        |since| since.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-    );
     vec![
         host.to_owned(),
         app.app.to_string(),
@@ -90,7 +137,7 @@ fn row(host: &str, app: &AppStatus) -> Vec<String> {
         app.git_ref.clone().unwrap_or_else(|| "-".to_owned()),
         slot.to_owned(),
         health.to_owned(),
-        since,
+        time(app.since),
         app.by.clone().unwrap_or_else(|| "-".to_owned()),
         or_dash(&app.previous),
     ]
@@ -100,6 +147,12 @@ fn row(host: &str, app: &AppStatus) -> Vec<String> {
 fn remark(host: &str, app: &AppStatus) -> Vec<String> {
     let name = &app.app;
     let mut remarks = Vec::new();
+    if let Some(state) = &app.maintenance {
+        let (since, by) = (time(state.since), &state.by);
+        remarks.push(format!(
+            "{host}: {name} is closed for maintenance since {since}, by {by}"
+        ));
+    }
     if let Some(holder) = &app.locked_by {
         remarks.push(format!("{host}: {name} is locked by {holder}"));
     }

@@ -16,6 +16,7 @@ pub(super) fn render(project: &Project, answers: &Answers) -> String {
     let _ = build(&mut text, project);
     let _ = prepare(&mut text, project);
     let _ = web(&mut text, project);
+    let _ = processes(&mut text, project);
     let _ = rest(&mut text, project, &answers.name);
     text
 }
@@ -134,6 +135,28 @@ fn web(text: &mut String, project: &Project) -> std::fmt::Result {
         "# cooldown = \"10m\"        # how long the release that was left stays warm, for a rollback at once\n\
          # max_upload = \"20m\"      # the largest request body; 1m if nothing is said\n",
     );
+    Ok(())
+}
+
+fn processes(text: &mut String, project: &Project) -> std::fmt::Result {
+    if project.processes.is_empty() {
+        text.push_str(
+            "\n# What runs beside it, of the same release: workers, and what runs now and then.\n\
+             # [process.worker]\n# command = \".venv/bin/celery -A config worker\"\n\
+             # [timer.cleanup]\n# command = \".venv/bin/python manage.py clearsessions\"\n# at = \"daily\"\n",
+        );
+    }
+    for process in &project.processes {
+        writeln!(
+            text,
+            "\n[process.{}]\ncommand = {}",
+            process.name,
+            quoted(&process.command)
+        )?;
+        if process.single {
+            text.push_str("single = true             # on one host of the environment\n");
+        }
+    }
     Ok(())
 }
 

@@ -26,6 +26,7 @@ pub fn look(root: &Path) -> Project {
         python: None,
         node,
         serve: Serve::Command("./serve --socket $LONGSHORE_SOCKET".to_owned()),
+        processes: Vec::new(),
         doubts: Vec::new(),
         each_release: Vec::new(),
         migrate: Vec::new(),

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::project::{Project, Serve, WORKERS};
+use longshore_shared::app_file;
+use longshore_shared::name::ProcessName;
+
+use super::project::{Process, Project, Serve, WORKERS};
 use super::python::uvicorn;
 use super::sources;
 
@@ -11,8 +14,11 @@ pub(super) struct Procfile {
     web: Option<String>,
     release: Option<String>,
     /// What else it runs.
-    others: Vec<String>,
+    others: Vec<(String, String)>,
 }
+
+/// What clocks of task queues are mostly called: two of them would start everything twice.
+const CLOCKS: [&str; 4] = ["beat", "clock", "cron", "scheduler"];
 
 impl Procfile {
     pub(super) fn read(root: &Path) -> Option<Self> {
@@ -33,7 +39,9 @@ impl Procfile {
         Some(Self {
             web: line("web"),
             release: line("release"),
-            others: others.map(|(name, _)| name.to_owned()).collect(),
+            others: others
+                .map(|(name, command)| (name.to_owned(), command.to_owned()))
+                .collect(),
         })
     }
 }
@@ -53,11 +61,20 @@ pub(super) fn fill(procfile: &Procfile, project: &mut Project) {
             ));
         }
     }
-    if !procfile.others.is_empty() {
-        project.doubts.push(format!(
-            "Of the Procfile, {} is not run: give it a unit of its own on the host.",
-            procfile.others.join(", ")
-        ));
+    for (name, command) in &procfile.others {
+        let plain = name.to_ascii_lowercase().replace('_', "-");
+        match ProcessName::new(plain) {
+            Ok(plain) if app_file::Process::may_be_called(&plain) => {
+                project.processes.push(Process {
+                    single: CLOCKS.iter().any(|clock| plain.as_str().contains(clock)),
+                    name: plain.to_string(),
+                    command: in_venv(command),
+                })
+            }
+            _ => project.doubts.push(format!(
+                "Of the Procfile, {name} is not run: write it as a [process] under another name."
+            )),
+        }
     }
     if let Some(release) = procfile
         .release
@@ -154,7 +171,7 @@ fn in_venv(command: &str) -> String {
         ("python" | "python3", rest) => format!(".venv/bin/python {rest}"),
         (
             program @ ("gunicorn" | "uvicorn" | "flask" | "alembic" | "hypercorn" | "daphne"
-            | "waitress-serve"),
+            | "waitress-serve" | "celery" | "dramatiq" | "rq"),
             rest,
         ) => {
             format!(".venv/bin/{program} {rest}")

@@ -46,6 +46,7 @@ pub struct Project {
     pub(super) python: Option<Python>,
     pub(super) node: Option<Node>,
     pub(super) serve: Serve,
+    pub(super) processes: Vec<Process>,
     /// What to look at again, above `[web]`.
     pub(super) doubts: Vec<String>,
     pub(super) each_release: Vec<String>,
@@ -58,6 +59,15 @@ pub struct Project {
     pub(super) shared_files: Vec<String>,
     /// Where the app was seen to tell of its health.
     pub(super) health: Option<String>,
+}
+
+/// What runs beside what serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) name: String,
+    pub(super) command: String,
+    /// On one host alone.
+    pub(super) single: bool,
 }
 
 /// What `package.json` and the lock file say.

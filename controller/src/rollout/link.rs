@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 use super::interrupt::Interrupts;
-use super::outcome::{HostFailure, Outcome};
+use super::outcome::{FailureKind, HostFailure, Outcome};
 use super::payload;
 use super::shipment::Shipment;
 use crate::agent_client::{AgentClient, ClientError, Expected, Heard};
@@ -360,6 +360,10 @@ impl LinkError {
     pub(crate) fn failure(&self) -> HostFailure {
         HostFailure {
             hints: self.hints(),
+            kind: match self {
+                LinkError::Connect(_) => FailureKind::Unreachable,
+                _ => FailureKind::Failed,
+            },
             ..HostFailure::of_error(self)
         }
     }

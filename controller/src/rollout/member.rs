@@ -235,6 +235,7 @@ fn name_of(reply: &Reply) -> &'static str {
         Reply::Trusted { .. } => "trusted",
         Reply::Refused { .. } => "refused",
         Reply::Failed(_) => "failed",
+        Reply::Maintenance { .. } => "maintenance",
         Reply::Unknown => "unknown",
     }
 }

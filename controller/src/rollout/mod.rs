@@ -21,7 +21,7 @@ use semver::Version;
 
 pub use interrupt::Interrupts;
 pub(crate) use link::{HostLink, LinkError, Reach};
-pub use outcome::{HostFailure, HostResult, Outcome, RunEnd, Serving, exit_of};
+pub use outcome::{FailureKind, HostFailure, HostResult, Outcome, RunEnd, Serving, exit_of};
 
 use crate::event::{Phase, RunEvent};
 use crate::plan::Plan;

@@ -103,6 +103,18 @@ pub struct HostFailure {
     pub hints: Vec<String>,
     pub log: Vec<String>,
     pub probe: Option<String>,
+    pub kind: FailureKind,
+}
+
+/// What kind of failure it is, where that decides what the whole comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FailureKind {
+    #[default]
+    Failed,
+    /// There was nobody to ask.
+    Unreachable,
+    /// Asked, the host says no.
+    Refused,
 }
 
 impl HostFailure {
@@ -129,6 +141,7 @@ impl HostFailure {
             hints: next.into_iter().collect(),
             log: failed.log,
             probe: failed.probe,
+            kind: FailureKind::Failed,
         }
     }
 
@@ -141,6 +154,7 @@ impl HostFailure {
                 .unwrap_or_else(|| "the host refused".to_owned()),
             causes: whats.collect(),
             hints: nexts.filter(|next| !next.is_empty()).cloned().collect(),
+            kind: FailureKind::Refused,
             ..HostFailure::default()
         }
     }

@@ -42,7 +42,11 @@ impl Run {
 
     /// Takes all hosts through one phase at once. Nothing new is begun after an interrupt.
     pub(super) async fn phase(&self, phase: Phase, members: Vec<Member>) -> Vec<Member> {
-        let nobody = phase != Phase::Connect && !members.iter().any(Member::is_active);
+        // What was written on a host that failed since has to be put back there, too.
+        let takes_part = |member: &Member| {
+            member.is_active() || (phase == Phase::Return && member.settings_before.is_some())
+        };
+        let nobody = phase != Phase::Connect && !members.iter().any(takes_part);
         if nobody || (self.interrupts().is_asked() && phase != Phase::Return) {
             return members;
         }
@@ -219,6 +223,7 @@ impl Run {
         let order = Order::Preflight {
             app: self.job.plan.app.clone(),
             domain: self.job.plan.domain.clone(),
+            single: Some(self.job.plan.first == member.host.name),
             release,
         };
         match self

@@ -191,6 +191,7 @@ fn a_procfile_says_what_serves_and_a_front_end_is_built() {
         (
             "Procfile",
             "release: python manage.py migrate\nworker: celery -A shop worker\n\
+             clock_1: python clock.py\nagent: ./x\n\
              web: gunicorn shop.wsgi --bind 0.0.0.0:$PORT --workers 5 --timeout 120\n",
         ),
         ("requirements.txt", "bottle\n"),
@@ -205,7 +206,19 @@ fn a_procfile_says_what_serves_and_a_front_end_is_built() {
     // What has no place in the app file is not lost in silence.
     let text = text(&app, "longshore.toml");
     assert!(text.contains("told gunicorn --timeout 120:"), "{text}");
-    assert!(text.contains("worker is not run"), "{text}");
+    assert!(text.contains("agent is not run"), "{text}");
+    let processes: Vec<_> = file
+        .processes
+        .iter()
+        .map(|(name, process)| (name.as_str(), process.command.as_str(), process.single))
+        .collect();
+    assert_eq!(
+        processes,
+        [
+            ("clock-1", ".venv/bin/python clock.py", true),
+            ("worker", ".venv/bin/celery -A shop worker", false)
+        ]
+    );
     assert_eq!(
         steps(&file.migrate.run),
         [".venv/bin/python manage.py migrate"]

@@ -8,6 +8,7 @@ use longshore_shared::settings::render;
 use longshore_shared::wire::latest::{SettingState, SettingsNumber, SettingsState};
 use serde::Serialize;
 
+use super::super::asking::exit_of;
 use super::ListArgs;
 use super::ask::{Asked, ask, values};
 use crate::context::Context;
@@ -39,12 +40,8 @@ pub(super) async fn run(args: &ListArgs, context: &Context) -> Result<Exit, Comm
     for line in failures(failed) {
         context.ui.note(&line);
     }
-    let all = asked.iter().all(|asked| asked.said.is_ok());
-    let exit = if all || args.hosts.skip_offline {
-        Exit::Done
-    } else {
-        Exit::Failed
-    };
+    let failed = asked.iter().filter_map(|asked| asked.said.as_ref().err());
+    let exit = exit_of(failed, args.hosts.skip_offline);
     let rest = Rest {
         app: &app.name,
         seconds: milliseconds(begun.elapsed().as_secs_f64()),

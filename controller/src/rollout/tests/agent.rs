@@ -169,6 +169,7 @@ impl PlayedAgent {
             | Order::Settings { .. }
             | Order::ChangeSettings { .. }
             | Order::SetTrust { .. }
+            | Order::Maintenance { .. }
             | Order::Unknown => ("other", refused("no")),
         };
         self.orders.lock().unwrap().push(name);
@@ -205,6 +206,8 @@ impl PlayedAgent {
             since: None,
             git_ref: None,
             by: None,
+            maintenance: None,
+            processes: Vec::new(),
             last: None,
             locked_by: None,
         }

@@ -14,11 +14,14 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
-use crate::name::{AppName, EnvironmentName, HostName};
+use crate::name::{AppName, EnvironmentName, HostName, ProcessName};
 use crate::pieces::HeldPieces;
 
 pub use state::{LogLine, LogSource, SettingState, SettingsChange, SettingsNumber, SettingsState};
-pub use status::{AppStatus, OperationStatus, Outcome, ReleaseState, ReleaseStatus, Slot};
+pub use status::{
+    AppStatus, MaintenanceState, OperationStatus, Outcome, ProcessState, ProcessStatus,
+    ReleaseState, ReleaseStatus, Slot,
+};
 
 /// The protocol of this module.
 pub const PROTOCOL: u32 = 1;
@@ -77,6 +80,9 @@ pub enum Order {
         app: AppName,
         /// The domain that the inventory gives the app; the host's own has to be the same.
         domain: Option<String>,
+        /// Whether the inventory has the host run what is to run on one host alone.
+        #[serde(default)]
+        single: Option<bool>,
         release: Preflighted,
     },
     /// → [`Ask`]s, then [`Reply::Staged`].
@@ -100,6 +106,8 @@ pub enum Order {
         /// Goes back also to a release whose key was revoked.
         even_revoked: bool,
     },
+    /// → [`Reply::Maintenance`]. Closes the site, or opens it; without a lock.
+    Maintenance { app: AppName, on: bool },
     /// → [`Reply::Settings`]
     Settings {
         app: AppName,
@@ -125,6 +133,9 @@ pub enum Order {
         app: AppName,
         /// What an app says, its steps, or whatever else; all of it if there is none.
         of: Vec<LogSource>,
+        /// These processes and timers of it.
+        #[serde(default)]
+        processes: Vec<ProcessName>,
         since: Option<Timestamp>,
         /// As many of the last lines, at most.
         lines: u32,
@@ -289,6 +300,10 @@ pub enum Reply {
     },
     Switched(Switched),
     Settings(SettingsState),
+    Maintenance {
+        /// Whether it was so already.
+        unchanged: bool,
+    },
     Logged,
     Ran {
         status: u8,

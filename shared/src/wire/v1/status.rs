@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::name::AppName;
+use crate::name::{AppName, ProcessName};
 
 /// An app on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,10 +26,55 @@ pub struct AppStatus {
     /// Who brought it here last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Nothing where the site is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceState>,
+    /// What runs beside the web on this host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessStatus>,
     /// The newest operation.
     pub last: Option<OperationStatus>,
     /// Who holds the lock, in words.
     pub locked_by: Option<String>,
+}
+
+/// A site that is being worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceState {
+    pub since: Option<Timestamp>,
+    pub by: String,
+}
+
+/// A process of the live release, or a timer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    pub name: ProcessName,
+    pub state: ProcessState,
+    /// In words: how it ended last, where that was not well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// How often it was started again by itself.
+    pub restarts: u32,
+    /// Since when it is as it is.
+    pub since: Option<Timestamp>,
+    /// When a timer runs next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Timestamp>,
+}
+
+/// How a process or a timer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProcessState {
+    Running,
+    /// It has ended, and is about to be started again.
+    Restarting,
+    /// A timer, between two runs.
+    Waiting,
+    /// It does not run, though it should; or a timer's last run failed.
+    Failed,
+    #[serde(other)]
+    Unknown,
 }
 
 /// One of the two places where a release runs.

@@ -1,28 +1,29 @@
 //! An app's site in nginx: made from a fixed form, tested apart from the others, installed and
 //! reloaded only when it changed, and taken back when nginx does not take it.
 
+mod text;
+mod users;
+
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use longshore_shared::digest::Sha256Digest;
 use longshore_shared::manifest::Manifest;
 use thiserror::Error;
 
 use super::probe::ask_web_server;
 use super::workers::Workers;
 use crate::command::{self, CommandError};
-use crate::host::{Front, Tls};
+use crate::host::Front;
 use crate::journal;
-use crate::layout::{ACME_ROOT, AppLayout, NGINX_CONFIG};
+use crate::layout::{AppLayout, NGINX_CONFIG};
 use crate::operation::Trouble;
 use crate::system_file::put;
 use crate::systemd;
+use text::{Listen, MARKER, render};
+use users::Users;
 
-const TEMPLATE: &str = include_str!("../../../systemd/site.conf.template");
-const REDIRECT: &str = include_str!("../../../systemd/redirect.conf.template");
-const MARKER: &str = "/.well-known/longshore-site";
 const UNTIL_RELOADED: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
@@ -44,6 +45,8 @@ pub(crate) enum SiteError {
     RefusedTogether { app: String, said: String },
     #[error("nginx was reloaded, and does not serve the site of {app} within {UNTIL_RELOADED:?}")]
     NotTaken { app: String },
+    #[error("{0}")]
+    Users(String),
     #[error("the site's file cannot be written")]
     Write(#[source] io::Error),
 }
@@ -56,8 +59,11 @@ impl SiteError {
             Self::Nginx(_) => {
                 "start nginx on this host (`systemctl status nginx` tells why it does not run)"
             }
+            Self::Users(_) => {
+                "`longshore settings set` it: a line NAME:HASH for each who may see the site, as `htpasswd -nB NAME` prints it; or off"
+            }
             Self::Refused { .. } => {
-                "correct [static] and [web] in longshore.toml, then deploy again"
+                "correct [static], [site] and [web] in longshore.toml, then deploy again"
             }
             Self::BrokenBefore { .. } => {
                 "mend the file that it names (`nginx -t` on the host), then deploy again"
@@ -94,134 +100,6 @@ fn nginx_user() -> String {
     user.map_or_else(|| "www-data".to_owned(), |user| user.trim().to_owned())
 }
 
-/// The text of the site. It follows from the release's app file and the host's domain alone, so
-/// that a rollback brings the site back as well.
-fn render(
-    layout: &AppLayout,
-    manifest: &Manifest,
-    front: &Front,
-    listen: &Listen,
-) -> (String, String) {
-    let app = layout.app.as_str();
-    let static_files: String = manifest
-        .app_file
-        .static_files
-        .iter()
-        .map(|(path, folder)| {
-            let is_shared = manifest.app_file.shared.dirs.iter().any(|dir| {
-                let rest = folder.as_str().strip_prefix(dir.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            });
-            static_location(layout, path.as_str(), folder.as_str(), is_shared)
-        })
-        .collect();
-    let text = TEMPLATE
-        .replace("{live_socket}", &layout.live_socket().display().to_string())
-        .replace(
-            "{redirect}",
-            if front.tls.is_some() { REDIRECT } else { "" },
-        )
-        .replace("{tls}", &front.tls.as_ref().map_or_else(String::new, tls))
-        .replace("{variable}", &app.replace('-', "_"))
-        .replace("{app}", app)
-        .replace(
-            "{listen}",
-            if front.tls.is_some() {
-                &listen.tls
-            } else {
-                &listen.plain
-            },
-        )
-        .replace("{listen_plain}", &listen.plain)
-        .replace("{acme}", ACME_ROOT)
-        .replace("{domain}", front.domain.as_str())
-        .replace(
-            "{max_upload}",
-            &manifest.app_file.web.max_upload.to_string(),
-        )
-        .replace("{marker_path}", MARKER)
-        .replace("{static}", &static_files);
-    let marker = marker(&text);
-    (text.replace("{marker}", &marker), marker)
-}
-
-/// What a site says of itself before it carries its own marker.
-fn marker(text: &str) -> String {
-    Sha256Digest::of(text.as_bytes())
-        .to_string()
-        .chars()
-        .take(16)
-        .collect()
-}
-
-/// A page from before a switch still finds its files: nginx looks in what is current, then in
-/// both slots. What is shared is one for all releases, and the app's user may write there: nginx
-/// follows no link in it.
-fn static_location(layout: &AppLayout, path: &str, folder: &str, is_shared: bool) -> String {
-    let path = path.trim_end_matches('/').replace('.', "\\.");
-    let home = layout.home().display();
-    let (links, places) = if is_shared {
-        let links = format!("        disable_symlinks on from={home}/shared;\n");
-        (links, vec![format!("/shared/{folder}")])
-    } else {
-        let places = ["/current", "/slots/blue", "/slots/green"];
-        (
-            String::new(),
-            places.map(|place| format!("{place}/{folder}")).to_vec(),
-        )
-    };
-    let tried: String = places
-        .iter()
-        .map(|place| format!("\"{place}/$longshore_file\" "))
-        .collect();
-    format!(
-        "    location ~ ^{path}/(?<longshore_file>.+)$ {{
-        root {home};
-{links}        try_files {tried}=404;
-    }}
-"
-    )
-}
-
-/// What the servers of a site listen on.
-struct Listen {
-    plain: String,
-    tls: String,
-}
-
-impl Listen {
-    fn to_everybody() -> Self {
-        let six =
-            fs_err::read_to_string("/proc/net/if_inet6").is_ok_and(|text| !text.trim().is_empty());
-        let on = |port: u16, how: &str| {
-            let mut lines = format!("    listen {port}{how};\n");
-            if six {
-                lines.push_str(&format!("    listen [::]:{port}{how};\n"));
-            }
-            lines
-        };
-        Self {
-            plain: on(80, ""),
-            tls: on(443, " ssl"),
-        }
-    }
-}
-
-fn tls(tls: &Tls) -> String {
-    format!(
-        "    ssl_certificate {};
-    ssl_certificate_key {};
-    ssl_protocols TLSv1.2 TLSv1.3;
-    ssl_prefer_server_ciphers off;
-    ssl_session_cache shared:longshore_{{variable}}:1m;
-    ssl_session_timeout 1d;
-    ssl_session_tickets off;
-",
-        tls.certificate.as_str(),
-        tls.key.as_str()
-    )
-}
-
 /// Tests the site of a release by itself, in a throw-away configuration that touches nothing of
 /// nginx's own.
 pub(crate) fn test(
@@ -236,7 +114,8 @@ pub(crate) fn test(
         plain: format!("    listen unix:{place}/plain;\n"),
         tls: format!("    listen unix:{place}/tls ssl;\n"),
     };
-    let (site, _) = render(layout, manifest, front, &listen);
+    let users = Users::of(layout, manifest)?;
+    let (site, _) = render(layout, manifest, front, &users, &listen);
     let (fine, said) = test_apart(folder.path(), &site)?;
     if fine && !said.contains("[warn]") {
         return Ok(());
@@ -291,9 +170,7 @@ pub(crate) fn test_running() -> Result<(), SiteError> {
 
 /// Whether nginx serves the site of a release: the file alone does not tell what was loaded.
 pub(crate) fn is_served(layout: &AppLayout, manifest: &Manifest, front: &Front) -> bool {
-    let site = Site::of(layout, manifest, front);
-    let installed = fs_err::read_to_string(layout.site()).is_ok_and(|text| text == site.text);
-    installed && site.answers(front)
+    Site::of(layout, manifest, front).is_ok_and(|site| site.is_served(layout, front))
 }
 
 /// Installs the site of a release. One that nginx refuses leaves the one before it.
@@ -306,8 +183,8 @@ pub(crate) fn install(
     let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
     let known = test_present()?;
     let before = fs_err::read_to_string(layout.site()).ok();
-    let site = Site::of(layout, manifest, front);
-    put(&layout.site(), &site.text).map_err(SiteError::Write)?;
+    let site = Site::of(layout, manifest, front)?;
+    site.put(layout)?;
     let put_back = || match &before {
         Some(before) => put(&layout.site(), before).map(drop),
         None => fs_err::remove_file(layout.site()),
@@ -328,16 +205,23 @@ fn note<E: std::error::Error>(back: Result<(), E>) {
     }
 }
 
-/// Puts the site of what serves back, also where nginx's configuration is broken as it stands: it
-/// may be this very file that breaks it.
+/// Puts the site of what serves back where another took its place, also where nginx's configuration is
+/// broken as it stands: it may be this very file that breaks it.
 pub(crate) fn restore(
     layout: &AppLayout,
     manifest: &Manifest,
     front: &Front,
 ) -> Result<(), SiteError> {
+    let of = |users| Site::with(layout, manifest, front, users);
+    // Where nobody can tell any more who may see it, nobody new may.
+    let site = of(Users::of(layout, manifest).unwrap_or(Users::AsBefore));
+    let is_open =
+        || matches!(site.users, Users::AsBefore) && of(Users::Everybody).is_served(layout, front);
+    if site.is_served(layout, front) || is_open() {
+        return Ok(());
+    }
     let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
-    let site = Site::of(layout, manifest, front);
-    put(&layout.site(), &site.text).map_err(SiteError::Write)?;
+    site.put(layout)?;
     test_present()?;
     site.reload(layout, front)
 }
@@ -356,12 +240,34 @@ pub(crate) fn remove(layout: &AppLayout) -> Result<(), SiteError> {
 struct Site {
     text: String,
     marker: String,
+    users: Users,
 }
 
 impl Site {
-    fn of(layout: &AppLayout, manifest: &Manifest, front: &Front) -> Self {
-        let (text, marker) = render(layout, manifest, front, &Listen::to_everybody());
-        Self { text, marker }
+    fn of(layout: &AppLayout, manifest: &Manifest, front: &Front) -> Result<Self, SiteError> {
+        let users = Users::of(layout, manifest)?;
+        Ok(Self::with(layout, manifest, front, users))
+    }
+
+    fn with(layout: &AppLayout, manifest: &Manifest, front: &Front, users: Users) -> Self {
+        let (text, marker) = render(layout, manifest, front, &users, &Listen::to_everybody());
+        Self {
+            text,
+            marker,
+            users,
+        }
+    }
+
+    fn put(&self, layout: &AppLayout) -> Result<(), SiteError> {
+        self.users.install(layout).map_err(SiteError::Write)?;
+        put(&layout.site(), &self.text)
+            .map(drop)
+            .map_err(SiteError::Write)
+    }
+
+    fn is_served(&self, layout: &AppLayout, front: &Front) -> bool {
+        let installed = fs_err::read_to_string(layout.site()).is_ok_and(|text| text == self.text);
+        installed && self.users.are_installed(layout) && self.answers(front)
     }
 
     fn answers(&self, front: &Front) -> bool {
