@@ -1,8 +1,10 @@
 //! One command of a release in its own transient unit, as the app's user.
 
 use std::path::Path;
+use std::time::Instant;
 
 use longshore_shared::manifest::Manifest;
+use longshore_shared::span::Span;
 
 use crate::command;
 use crate::journal;
@@ -13,8 +15,6 @@ use crate::operation::{Operation, Trouble, chain};
 const LINES_KEPT: usize = 30;
 /// More than that many migrations nobody has.
 const MOST_ANSWERS: usize = 20_000;
-/// A step that never ends would hold the lock for ever.
-const LONGEST_STEP: &str = "RuntimeMaxSec=30min";
 
 /// What every step and every slot is told of its release.
 pub(crate) fn release_environment(
@@ -42,6 +42,8 @@ pub(crate) struct StepUnit<'a> {
     pub(crate) release: &'a Path,
     pub(crate) mount: Mount,
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// How long a command may take.
+    pub(crate) longest: Span,
 }
 
 impl StepUnit<'_> {
@@ -76,6 +78,7 @@ impl StepUnit<'_> {
         }
         let mut last: Vec<String> = Vec::new();
         operation.set_unit(Some(self.layout.step_unit()));
+        let begun = Instant::now();
         let done = command::follow("systemd-run", &self.arguments(line), |text| {
             hear(text);
             if last.len() == LINES_KEPT {
@@ -88,7 +91,13 @@ impl StepUnit<'_> {
             Ok(true) => Ok(()),
             Ok(false) if operation.is_cancelled() => Err(Trouble::cancelled()),
             Ok(false) => Err(Trouble::failed(
-                format!("`{line}` failed"),
+                match begun.elapsed() < self.longest.duration() {
+                    true => format!("`{line}` failed"),
+                    false => format!(
+                        "`{line}` did not end within {}, and was ended",
+                        self.longest
+                    ),
+                },
                 "read its output, correct the app or its longshore.toml, then deploy again",
             )
             .with_log(last)),
@@ -118,7 +127,7 @@ impl StepUnit<'_> {
             "PrivateTmp=yes".to_owned(),
             "NoNewPrivileges=yes".to_owned(),
             "UMask=0022".to_owned(),
-            LONGEST_STEP.to_owned(),
+            format!("RuntimeMaxSec={}ms", self.longest.duration().as_millis()),
         ];
         if self.mount == Mount::Writable {
             properties.push(format!("ReadWritePaths={}", home.display()));

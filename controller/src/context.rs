@@ -66,12 +66,17 @@ impl Context {
         }
     }
 
+    /// Private keys of this person, who is asked for passphrases.
+    pub(crate) fn keyring(&self) -> Keyring {
+        let person: Arc<dyn AskPassphrase> = self.ui.clone();
+        Keyring::new(person)
+    }
+
     /// What is needed to reach the hosts of an environment.
     pub(crate) fn reach(&self, environment: &Environment, report: Arc<dyn Report>) -> Reach {
-        let person: Arc<dyn AskPassphrase> = self.ui.clone();
         Reach {
             around: Arc::new(Surroundings::of_this_process()),
-            keyring: Arc::new(Keyring::new(person)),
+            keyring: Arc::new(self.keyring()),
             report,
             environment: environment.name.clone(),
         }

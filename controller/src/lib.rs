@@ -24,6 +24,7 @@ pub mod plan;
 pub mod release;
 mod report;
 pub mod rollout;
+mod sealed;
 pub mod signing;
 pub mod ssh;
 pub mod terminal_text;

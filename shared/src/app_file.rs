@@ -33,6 +33,8 @@ pub struct AppFile {
     pub build: Build,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prepare: Vec<Prepare>,
+    #[serde(default, skip_serializing_if = "Backup::is_empty")]
+    pub backup: Backup,
     #[serde(default, skip_serializing_if = "Migrate::is_empty")]
     pub migrate: Migrate,
     pub web: Web,
@@ -93,8 +95,16 @@ pub struct Layer {
     pub key: Vec<InnerPath>,
 }
 
-/// `[migrate]`: once per environment, on its first host.
+/// `[backup]`: before the migration, where one is to run. If it fails, nothing is migrated.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    #[serde(default)]
+    pub run: Vec<Command>,
+}
+
+/// `[migrate]`: once per environment, on its first host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Migrate {
     #[serde(default)]
@@ -106,6 +116,20 @@ pub struct Migrate {
     /// Takes `$LONGSHORE_MIGRATION` out of the database.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<Command>,
+    /// How long each of these commands, and each of [backup], may take.
+    #[serde(default = "default_step", skip_serializing_if = "is_default_step")]
+    pub timeout: Span,
+}
+
+impl Default for Migrate {
+    fn default() -> Self {
+        Self {
+            run: Vec::new(),
+            check: None,
+            undo: Vec::new(),
+            timeout: default_step(),
+        }
+    }
 }
 
 /// `[web]`: what serves in a slot. Exactly one of `gunicorn` and `command` is given.
@@ -155,6 +179,17 @@ pub struct Shared {
 const fn default_keep_releases() -> u32 {
     5
 }
+/// A step that never ends would hold the lock for ever.
+pub const LONGEST_STEP: Span = Span::seconds(1800);
+
+const fn default_step() -> Span {
+    LONGEST_STEP
+}
+
+fn is_default_step(span: &Span) -> bool {
+    *span == LONGEST_STEP
+}
+
 const fn default_workers() -> u32 {
     3
 }
@@ -166,6 +201,12 @@ const fn default_health_timeout() -> Span {
 }
 const fn default_max_upload() -> ByteSize {
     ByteSize::mebibytes(1)
+}
+
+impl Backup {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Migrate {
@@ -199,6 +240,10 @@ pub enum AppFileError {
     },
     #[error("[migrate] has `undo` and no `check`, which tells what there is to undo")]
     UndoWithoutCheck,
+    #[error("[backup] comes before a migration, and [migrate] has nothing to `run`")]
+    BackupAlone,
+    #[error("[migrate] `timeout` is 0s: no command can keep to it; leave it out for 30 minutes")]
+    MigrateTimeout,
     #[error("[shared] names {0:?} twice, or one path inside another")]
     SharedTwice(String),
     #[error("no process or timer can be called {0:?}: the name stands for something else")]
@@ -245,6 +290,12 @@ impl AppFile {
         }
         if !self.migrate.undo.is_empty() && self.migrate.check.is_none() {
             return Err(AppFileError::UndoWithoutCheck);
+        }
+        if !self.backup.run.is_empty() && self.migrate.run.is_empty() {
+            return Err(AppFileError::BackupAlone);
+        }
+        if self.migrate.timeout.duration().is_zero() {
+            return Err(AppFileError::MigrateTimeout);
         }
         self.build.check()?;
         self.limits.check()?;

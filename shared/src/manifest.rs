@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::app_file::{AppFile, AppFileError};
 use crate::digest::Sha256Digest;
-use crate::name::AppName;
+use crate::name::{AppName, EnvironmentName};
 use crate::tree::{MOST_ENTRIES, Tree, TreeError};
 
 /// The only format so far. A reader refuses any other.
@@ -41,6 +41,9 @@ pub struct Manifest {
     pub tarball: Artifact,
     pub tar: Artifact,
     pub tree: TreeArtifact,
+    /// The environments for which there are sealed settings at the root of the tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sealed: Vec<EnvironmentName>,
     /// Of the software bill of materials beside the manifest, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom: Option<Artifact>,
@@ -219,6 +222,7 @@ mod tests {
                 entries: 1,
                 bytes: 5,
             },
+            sealed: Vec::new(),
             sbom: None,
         };
         (manifest, tree)

@@ -4,6 +4,7 @@
 mod agent;
 mod ambush;
 mod answers;
+mod backups;
 mod bare;
 mod bootstrap_faults;
 mod branches;
@@ -32,6 +33,7 @@ mod pushes;
 mod refusals;
 mod rights;
 mod settings;
+mod settings_and_code;
 mod sites;
 mod stage;
 mod terminal;
@@ -68,6 +70,8 @@ const STORIES: &[&[Story]] = &[
     branches::STORIES,
     processes::STORIES,
     sites::STORIES,
+    backups::STORIES,
+    settings_and_code::STORIES,
     agent::STORIES,
     dist::STORIES,
     first_steps::STORIES,

@@ -63,7 +63,17 @@ impl Migration {
             release: &self.layout.release(version),
             mount: Mount::ReadOnly,
             environment: release_environment(&self.manifest).collect(),
+            longest: self.manifest.app_file.migrate.timeout,
         };
+        let backup = &self.manifest.app_file.backup.run;
+        if !backup.is_empty() {
+            let backed_up = operation.step("backup", || {
+                backup
+                    .iter()
+                    .try_for_each(|command| unit.run(operation, "backup", command.as_str()))
+            });
+            backed_up.map_err(|trouble| trouble.and("nothing was migrated"))?;
+        }
         let told = || applied(&self.layout, &self.manifest, operation);
         let before = told()?;
         let new = || -> Result<Vec<String>, Trouble> {

@@ -14,6 +14,7 @@ use crate::journal;
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::{LedgerError, Verdict, Warm};
 use crate::operation::{Trouble, chain};
+use crate::settings;
 use crate::systemd;
 
 /// Finishes a switch whose lasting link has moved, at the agent's next start. A power cut may have
@@ -61,7 +62,7 @@ pub(super) fn settle(
     why: SwitchReason,
 ) -> Result<(), LedgerError> {
     let (ledger, app) = (&agent.ledger, &layout.app);
-    ledger.serve(app, &manifest.version, slot)?;
+    ledger.serve(app, &manifest.version, slot, settings::number(layout))?;
     if let Some(left) = left.filter(|left| **left != manifest.version) {
         match why {
             SwitchReason::Deploy | SwitchReason::Restart => {}

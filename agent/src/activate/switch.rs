@@ -22,6 +22,7 @@ use crate::host::{Front, Host, HostedApp};
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::Verdict;
 use crate::operation::{Operation, Trouble};
+use crate::settings;
 use crate::system_file::put;
 use crate::systemd;
 
@@ -149,7 +150,7 @@ impl Switch {
             trouble
         })?;
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<String> = self.other_settings(agent).into_iter().collect();
         if self.way != Way::Stay {
             remarks.extend(self.hand_over(operation));
             let left = self.live.as_ref().map(|live| &live.version);
@@ -240,6 +241,20 @@ impl Switch {
         let beside = processes::beside_others(&self.layout, self.slot, &self.manifest);
         systemd::start(&beside).map_err(|error| Trouble::because(&error, MEND))?;
         Ok(beside)
+    }
+
+    /// Settings are not rolled back with code: whoever goes back is told which are others by now.
+    fn other_settings(&self, agent: &Agent) -> Option<String> {
+        let (app, version) = (&self.layout.app, &self.manifest.version);
+        if self.why != SwitchReason::Rollback {
+            return None;
+        }
+        let served = agent.ledger.served_with(app).ok()?;
+        let (_, number) = served.iter().find(|(served, _)| served == version)?;
+        let changed = settings::changed_since(&self.layout, *number)?;
+        Some(format!(
+            "its settings are not those that it served with last, which were {number}. Since then: {changed}"
+        ))
     }
 
     /// The release serves, whatever becomes of what runs beside it. What went wrong.

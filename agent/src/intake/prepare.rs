@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::lchown;
 use std::path::Path;
 
+use longshore_shared::app_file::LONGEST_STEP;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::signature::Verified;
 use longshore_shared::tree::Tree;
@@ -50,6 +51,7 @@ pub(super) fn prepare(
             release: folder,
             mount: Mount::Writable,
             environment: release_environment(manifest).collect(),
+            longest: LONGEST_STEP,
         };
         unit.run(operation, "prepare", command)
     };

@@ -18,9 +18,10 @@ pub(crate) use operations::{NewOperation, OperationRow, Refusal};
 pub(crate) use releases::{ReleaseRow, Verdict, Warm};
 
 /// What each schema adds to the one before it. One that was released is never edited.
-const SCHEMAS: [&str; 2] = [
+const SCHEMAS: [&str; 3] = [
     include_str!("schema.sql"),
     "ALTER TABLE releases ADD COLUMN signed INTEGER NOT NULL DEFAULT 0;",
+    "ALTER TABLE servings ADD COLUMN settings INTEGER;",
 ];
 const SCHEMA_VERSION: usize = SCHEMAS.len();
 

@@ -148,7 +148,13 @@ impl Ledger {
 
     /// Notes that `version` serves from `slot`: found good, and from now on. Said twice, it counts
     /// once, since a switch that was interrupted is finished by doing it again.
-    pub(crate) fn serve(&self, app: &AppName, version: &Version, slot: Slot) -> Result<()> {
+    pub(crate) fn serve(
+        &self,
+        app: &AppName,
+        version: &Version,
+        slot: Slot,
+        settings: Option<u64>,
+    ) -> Result<()> {
         let mut connection = self.lock();
         let write = connection.transaction()?;
         let (text, slot) = (version.to_string(), slot_name(slot));
@@ -161,8 +167,8 @@ impl Ledger {
             .optional()?;
         if last.is_none_or(|(version, place)| version != text || place != slot) {
             write.execute(
-                "INSERT INTO servings (app, version, slot, since) VALUES (?1, ?2, ?3, ?4)",
-                params![app.as_str(), text, slot, now()],
+                "INSERT INTO servings (app, version, slot, since, settings) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![app.as_str(), text, slot, now(), settings.and_then(|number| i64::try_from(number).ok())],
             )?;
         }
         write.execute(
@@ -177,7 +183,7 @@ impl Ledger {
     pub(crate) fn serve_if_new(&self, app: &AppName, version: &Version, slot: Slot) -> Result<()> {
         match self.servings(app)?.first() {
             Some((last, _)) if last == version => Ok(()),
-            _ => self.serve(app, version, slot),
+            _ => self.serve(app, version, slot, None),
         }
     }
 
@@ -189,6 +195,21 @@ impl Ledger {
         )?;
         let rows = query.query_map(params![app.as_str()], |row| {
             Ok((typed(&row.get::<_, String>(0)?)?, time(row.get(1)?)))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The number of the settings with which each version served last, where that is known.
+    pub(crate) fn served_with(&self, app: &AppName) -> Result<Vec<(Version, u64)>> {
+        let connection = self.lock();
+        let mut query = connection.prepare(
+            "SELECT version, settings FROM servings WHERE id IN
+             (SELECT MAX(id) FROM servings WHERE app = ?1 AND settings IS NOT NULL GROUP BY version)
+             ORDER BY id DESC LIMIT 1000",
+        )?;
+        let rows = query.query_map(params![app.as_str()], |row| {
+            let number: i64 = row.get(1)?;
+            Ok((typed(&row.get::<_, String>(0)?)?, number.unsigned_abs()))
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
@@ -280,9 +301,13 @@ mod tests {
     fn serving_is_noted_once_and_finds_the_release_good() {
         let (ledger, version) = (Ledger::in_memory(), Version::new(1, 0, 0));
         ledger.add_release(&app(), &row(&version)).unwrap();
-        ledger.serve(&app(), &version, Slot::Blue).unwrap();
-        ledger.serve(&app(), &version, Slot::Blue).unwrap();
+        let serve = |slot, number| ledger.serve(&app(), &version, slot, number).unwrap();
+        serve(Slot::Blue, Some(3));
+        serve(Slot::Blue, Some(3));
         assert_eq!(ledger.servings(&app()).unwrap().len(), 1);
+        serve(Slot::Green, Some(4));
+        serve(Slot::Blue, None);
+        assert_eq!(ledger.served_with(&app()).unwrap(), [(version.clone(), 4)]);
         let signed = ledger.signed_until().unwrap();
         assert_eq!(signed.as_second(), 1_700_000_000);
         assert_eq!(

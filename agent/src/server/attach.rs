@@ -3,9 +3,11 @@
 use longshore_shared::wire::latest::{Outcome, Reply, Switched};
 
 use super::orders::Session;
+use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::Right;
 use crate::layout::AppLayout;
+use crate::ledger::OperationRow;
 use crate::operation::Trouble;
 use crate::peer::PeerError;
 use crate::settings::{self, Tell};
@@ -26,12 +28,12 @@ impl Session<'_> {
                 .map(|()| None);
         }
         let known = self.agent.ledger.operation(id).map_err(Trouble::from);
-        Ok(Some(known.and_then(|row| ended(id, row))))
+        Ok(Some(known.and_then(|row| ended(self.agent, id, row))))
     }
 }
 
 /// The reply of an operation that ended before this agent was started.
-fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Trouble> {
+fn ended(agent: &Agent, id: u64, row: Option<OperationRow>) -> Result<Reply, Trouble> {
     let Some(row) = row else {
         return Err(Trouble::refused(
             format!("there is no operation {id}"),
@@ -52,7 +54,7 @@ fn ended(id: u64, row: Option<crate::ledger::OperationRow>) -> Result<Reply, Tro
         });
     }
     if let ("settings", Some(app)) = (row.verb.as_str(), &row.app) {
-        return settings::state(&AppLayout::new(app), Tell::Numbers);
+        return settings::state(agent, &AppLayout::new(app), Tell::Numbers);
     }
     match (row.verb.as_str(), row.version) {
         ("stage", _) => Ok(Reply::Staged {

@@ -16,7 +16,7 @@ impl Session<'_> {
         let host = self.allowed(Right::Settings)?;
         knows(&host, app)?;
         let tell = if values { Tell::Values } else { Tell::Digests };
-        settings::state(&AppLayout::new(app), tell)
+        settings::state(self.agent, &AppLayout::new(app), tell)
     }
 
     /// Nothing means that the reply was sent by an operation.

@@ -5,12 +5,15 @@ mod kept;
 
 use jiff::Timestamp;
 use longshore_shared::settings::{MOST_BYTES, MOST_SETTINGS, SettingName, Settings, weight};
-use longshore_shared::wire::latest::{Reply, SettingState, SettingsChange, SettingsState};
+use longshore_shared::wire::latest::{
+    Reply, ServedWith, SettingState, SettingsChange, SettingsState,
+};
 
 use crate::activate::live;
 use crate::agent::Agent;
 use crate::journal;
 use crate::layout::{AppLayout, SETTINGS};
+use crate::ledger::LedgerError;
 use crate::operation::{Operation, Trouble};
 use crate::systemd;
 use kept::{Kept, Store};
@@ -27,9 +30,26 @@ pub(crate) enum Tell {
 }
 
 /// The settings as they are.
-pub(crate) fn state(layout: &AppLayout, tell: Tell) -> Result<Reply, Trouble> {
+pub(crate) fn state(agent: &Agent, layout: &AppLayout, tell: Tell) -> Result<Reply, Trouble> {
     let store = Store::of(layout);
-    Ok(told(layout, &store, &store.now()?, tell))
+    Ok(told(agent, layout, &store, &store.now()?, tell)?)
+}
+
+/// What they are called now; nothing where they cannot be read.
+pub(crate) fn number(layout: &AppLayout) -> Option<u64> {
+    Some(Store::of(layout).now().ok()?.number.number)
+}
+
+/// By which names the settings differ from those of this number, in words; nothing where they do not,
+/// or where that is not known any more.
+pub(crate) fn changed_since(layout: &AppLayout, number: u64) -> Option<String> {
+    let store = Store::of(layout);
+    let now = store.now().ok()?;
+    let then = match number == now.number.number {
+        true => return None,
+        false => store.earlier(number).ok()?,
+    };
+    (then.settings != now.settings).then(|| difference(&then.settings, &now.settings))
 }
 
 /// One of them, for what is not a process of the app.
@@ -108,7 +128,7 @@ pub(crate) fn change(
     }
     if settings == now.settings && !now.by_hand {
         operation.unchanged("settings", "they are so already");
-        return Ok(told(layout, &store, &now, Tell::Numbers));
+        return Ok(told(agent, layout, &store, &now, Tell::Numbers)?);
     }
     let what = difference(&now.settings, &settings);
     operation.step_to_the_end("settings", || {
@@ -117,7 +137,7 @@ pub(crate) fn change(
     })?;
     let now = store.now()?;
     operation.remember(format!("settings {}: {what}", now.number.number));
-    Ok(told(layout, &store, &now, Tell::Numbers))
+    Ok(told(agent, layout, &store, &now, Tell::Numbers)?)
 }
 
 /// What still runs from before was started with the settings from before: nothing goes back to it.
@@ -163,20 +183,30 @@ fn difference(before: &Settings, after: &Settings) -> String {
     both.join("; ")
 }
 
-fn told(layout: &AppLayout, store: &Store, now: &Kept, tell: Tell) -> Reply {
+fn told(
+    agent: &Agent,
+    layout: &AppLayout,
+    store: &Store,
+    now: &Kept,
+    tell: Tell,
+) -> Result<Reply, LedgerError> {
     let settings = now.settings.iter().filter(|_| tell != Tell::Numbers);
     let settings = settings.map(|(name, value)| SettingState {
         name: name.clone(),
         digest: value.digest(),
         value: (tell == Tell::Values).then(|| value.clone()),
     });
-    Reply::Settings(SettingsState {
+    let served = agent.ledger.served_with(&layout.app)?.into_iter();
+    Ok(Reply::Settings(SettingsState {
         now: now.number.clone(),
         by_hand: now.by_hand,
         in_effect: in_effect(layout, store),
         settings: settings.collect(),
         earlier: store.numbers(now),
-    })
+        served: served
+            .map(|(version, number)| ServedWith { version, number })
+            .collect(),
+    }))
 }
 
 /// Whether what serves was started after the file was written.

@@ -26,7 +26,9 @@ use std::path::{Path, PathBuf};
 use longshore_shared::app_file::AppFileError;
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::manifest::{Artifact, FORMAT, LARGEST_MANIFEST, Manifest, ManifestError};
+use longshore_shared::name::EnvironmentName;
 use longshore_shared::signature::RELEASE_NAMESPACE;
+use longshore_shared::tree::Tree;
 use semver::Version;
 use thiserror::Error;
 
@@ -43,6 +45,7 @@ pub use selection::SelectionError;
 pub use steps::StepError;
 
 use crate::release::ReleaseFiles;
+use crate::sealed;
 use crate::signing::{KeyError, SigningKey};
 use crate::ssh::AskPassphrase;
 use crate::terminal_text::one_line;
@@ -264,6 +267,7 @@ fn build_commit(
         tarball: packed.tarball.clone(),
         tar: packed.tar.clone(),
         tree: packed.tree_artifact(),
+        sealed: sealed_for(&packed.tree),
         sbom: sbom.as_deref().map(|bytes| Artifact {
             size: bytes.len() as u64,
             sha256: Sha256Digest::of(bytes),
@@ -284,6 +288,11 @@ fn build_commit(
         fingerprint: key.fingerprint(),
         unchanged,
     })
+}
+
+fn sealed_for(tree: &Tree) -> Vec<EnvironmentName> {
+    let paths = tree.entries().iter().map(|entry| entry.path.as_str());
+    paths.filter_map(sealed::environment_of).collect()
 }
 
 /// The version, and the tag on the commit where that gave it.

@@ -13,9 +13,10 @@ use crate::build::{ForDeploy, ResolveError, Resolved, WhichRelease};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code::Exit;
-use crate::inventory::EnvironmentApp;
+use crate::inventory::{Environment, EnvironmentApp};
 use crate::plan::Plan;
 use crate::rollout::{Goal, Shipment};
+use crate::sealed::{self, Identities};
 use crate::terminal_text::one_line;
 
 /// Deploy a release to an environment without dropping a request
@@ -29,7 +30,8 @@ Examples:
   longshore deploy staging                    the newest commit of the environment's branch
   longshore deploy staging --release dist/cortico-1.4.0.tar.gz
   longshore deploy production --version 1.4.0 --on '@canary'
-  longshore deploy production --ref main --skip-offline")]
+  longshore deploy production --ref main --skip-offline
+  longshore deploy production --identity ~/.ssh/ci    opens settings.production.age of the commit")]
 pub(crate) struct DeployArgs {
     /// The environment, as the inventory calls it
     #[arg(value_name = "ENV")]
@@ -37,6 +39,14 @@ pub(crate) struct DeployArgs {
 
     #[command(flatten)]
     pub(crate) what: WhatArgs,
+
+    /// Open the commit's sealed settings (settings.ENV.age) with this SSH key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+
+    /// Leave the hosts' settings as they are, whatever the commit has sealed
+    #[arg(long, conflicts_with = "identity")]
+    pub(crate) keep_settings: bool,
 
     #[command(flatten)]
     pub(crate) hosts: HostArgs,
@@ -67,7 +77,12 @@ pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, Co
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
     let plan = Plan::new(environment, app, &args.hosts.selection())?;
-    let goal = goal(&args.what, app, context).await?;
+    let goal = match goal(&args.what, app, context).await? {
+        Goal::Ship(shipment) if !args.keep_settings => {
+            Goal::Ship(unsealed(shipment, args, environment, context).await?)
+        }
+        goal => goal,
+    };
     fleet_run::run(
         "deploy",
         environment,
@@ -77,6 +92,41 @@ pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, Co
         context,
     )
     .await
+}
+
+/// The release with the settings that its commit holds for this environment, where it holds any.
+async fn unsealed(
+    shipment: Shipment,
+    args: &DeployArgs,
+    environment: &Environment,
+    context: &Context,
+) -> Result<Shipment, CommandError> {
+    let manifest = shipment.signed().manifest();
+    if !manifest.sealed.contains(&environment.name) {
+        return Ok(shipment);
+    }
+    let file = sealed::file_name(&environment.name);
+    let what = format!(
+        "{file} of {} {} cannot be applied, and nothing was changed",
+        manifest.app, manifest.version
+    );
+    let hint = format!(
+        "Name a key that opens it with --identity FILE (or LONGSHORE_IDENTITY); have it sealed for you: longshore settings seal {}; or leave the hosts' settings as they are: --keep-settings",
+        environment.name
+    );
+    let unusable = || CommandError::configuration(&what).hint(&hint);
+    let identities = Identities::find(args.identity.as_deref(), &context.keyring()).await?;
+    let release = shipment
+        .release()
+        .await
+        .map_err(|failure| CommandError::failed(failure.in_one_line()))?;
+    let content = release
+        .content(&file, sealed::LARGEST)
+        .map_err(|error| unusable().caused_by(error))?
+        .unwrap_or_default();
+    let settings =
+        sealed::settings(&content, &identities).map_err(|error| unusable().caused_by(error))?;
+    Ok(shipment.with_settings(settings))
 }
 
 /// The release that is meant, built first where there is none.

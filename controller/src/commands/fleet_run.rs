@@ -84,9 +84,11 @@ fn overruled(end: &RunEnd, goal: &Goal, context: &Context) -> Option<Goal> {
         Goal::Back {
             to,
             even_revoked: false,
+            with_settings,
         } if revoked && context.ui.confirm(EVEN_REVOKED) => Some(Goal::Back {
             to: to.clone(),
             even_revoked: true,
+            with_settings: *with_settings,
         }),
         _ => None,
     }

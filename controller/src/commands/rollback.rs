@@ -24,6 +24,7 @@ Examples:
   longshore rollback production
   longshore rollback production 1.3.9
   longshore rollback production --commit 1a2b3c4
+  longshore rollback production --with-settings
   longshore rollback production --on cortico-2")]
 pub(crate) struct RollbackArgs {
     /// The environment, as the inventory calls it
@@ -41,6 +42,10 @@ pub(crate) struct RollbackArgs {
     /// Also to a release whose signing key was revoked; at a terminal you are asked
     #[arg(long)]
     pub(crate) even_revoked: bool,
+
+    /// Also back to the settings that it served with last; else they stay, and what differs is told
+    #[arg(long)]
+    pub(crate) with_settings: bool,
 
     #[command(flatten)]
     pub(crate) hosts: HostArgs,
@@ -113,6 +118,7 @@ pub(crate) async fn run(args: &RollbackArgs, context: &Context) -> Result<Exit, 
     let goal = Goal::Back {
         to,
         even_revoked: args.even_revoked,
+        with_settings: args.with_settings,
     };
     fleet_run::run(
         "rollback",

@@ -103,6 +103,20 @@ impl Store {
         &self.listing
     }
 
+    pub(super) fn content(&self, path: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+        let entries = self.listing.tree.entries().iter();
+        let mut all = entries.zip(&self.listing.places);
+        let Some((entry, Place::At(at))) = all.find(|(entry, _)| entry.path == path) else {
+            return Ok(None);
+        };
+        if entry.size > most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let mut content = vec![0; usize::try_from(entry.size).unwrap_or_default()];
+        self.tar.read_exact_at(&mut content, *at)?;
+        Ok(Some(content))
+    }
+
     /// All that is wanted, one after the other.
     pub(super) fn zst(&self, question: &Question) -> Result<Contents, ContentsError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -222,6 +222,11 @@ impl Release {
         &self.store.listing().tree
     }
 
+    /// The content of one file, of which no more than `most` bytes are read.
+    pub(crate) fn content(&self, path: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+        self.store.content(path, most)
+    }
+
     /// What a host asks for, as one zstd frame.
     pub fn answer(&self, question: &Question) -> Result<Contents, ContentsError> {
         self.store.zst(question)

@@ -46,6 +46,8 @@ pub(crate) enum Goal {
         to: Option<Version>,
         /// Also where the key that signed it was revoked.
         even_revoked: bool,
+        /// With the settings that it served with last.
+        with_settings: bool,
     },
     /// What serves, started anew.
     Restart,
@@ -151,9 +153,13 @@ impl Run {
         if self.must_stop(&members) || self.only_stages() {
             return members;
         }
+        let members = self.bring_settings(members).await;
+        if self.must_stop(&members) {
+            return self.take_settings_back(members).await;
+        }
         let members = self.migrate(members).await;
         if self.must_stop(&members) {
-            return members;
+            return self.take_settings_back(members).await;
         }
         let members = self.phase(Phase::Switch, members).await;
         // A host whose switch was cancelled by the person has failed too: all go back together.
@@ -165,7 +171,10 @@ impl Run {
         if failed && !self.only_restarts() && members.iter().any(switched) {
             return self.phase(Phase::Return, members).await;
         }
-        members
+        match failed {
+            true => self.take_settings_back(members).await,
+            false => members,
+        }
     }
 }
 

@@ -148,6 +148,13 @@ impl Run {
                 self.restore_settings(&mut member).await;
                 return member;
             }
+            Phase::Return if member.settings_before.is_some() => {
+                self.settings_again(&mut member).await;
+                if member.is_active() && member.progress == Progress::Switched {
+                    self.send_back(&mut member).await;
+                }
+                return member;
+            }
             _ if !member.is_active() => return member,
             Phase::Lock => self.lock_one(&mut member).await,
             Phase::Preflight => self.preflight(&mut member).await,
@@ -217,6 +224,7 @@ impl Run {
             Goal::Settings(_) => return,
         };
         self.preflight_of(member, release).await;
+        self.look_at_brought_settings(member).await;
     }
 
     pub(super) async fn preflight_of(&self, member: &mut Member, release: Preflighted) {
@@ -310,13 +318,22 @@ impl Run {
         let order = Order::Switch {
             app: self.job.plan.app.clone(),
             version,
-            why: self.job.goal.reason(),
+            why: self.reason_for(member),
             even_revoked: self.job.goal.even_revoked(),
         };
         match self.order(member, order, None, Stakes::Traffic).await {
             None => {}
             Some(Reply::Switched(switched)) => member.switched(switched),
             Some(other) => member.ended_by(other),
+        }
+    }
+
+    /// What serves already is started anew where its settings are others now.
+    fn reason_for(&self, member: &Member) -> SwitchReason {
+        let same = self.version_for(member).as_ref() == member.before.version();
+        match same && member.settings_before.is_some() {
+            true => SwitchReason::Restart,
+            false => self.job.goal.reason(),
         }
     }
 

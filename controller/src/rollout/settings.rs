@@ -26,18 +26,58 @@ pub(crate) enum What {
     Change(SettingsChange),
     /// As they were before the last change, host by host.
     Previous,
+    /// As they were when what is gone back to served last.
+    AsServed,
 }
 
 impl Run {
-    fn new_settings(&self) -> Option<&NewSettings> {
+    /// By themselves, or together with what is to serve.
+    fn new_settings(&self) -> Option<NewSettings> {
         match &self.job.goal {
-            Goal::Settings(new) => Some(new),
+            Goal::Settings(new) => Some(new.clone()),
+            Goal::Back {
+                with_settings: true,
+                ..
+            } => Some(NewSettings {
+                what: What::AsServed,
+                later: false,
+            }),
+            Goal::Ship(shipment) => shipment.settings().map(|set| NewSettings {
+                what: What::Change(SettingsChange::Edit {
+                    set: set.clone(),
+                    unset: Vec::new(),
+                }),
+                later: false,
+            }),
             _ => None,
         }
     }
 
     pub(super) fn changes_settings(&self) -> bool {
-        self.new_settings().is_some()
+        matches!(self.job.goal, Goal::Settings(_))
+    }
+
+    /// Before migrations, which run with them.
+    pub(super) async fn bring_settings(&self, mut members: Vec<Member>) -> Vec<Member> {
+        if self.new_settings().is_none() {
+            return members;
+        }
+        self.refuse_numbers_of_each(&mut members);
+        if self.must_stop(&members) {
+            return members;
+        }
+        self.phase(Phase::Settings, members).await
+    }
+
+    /// What was to come with them does not.
+    pub(super) async fn take_settings_back(&self, members: Vec<Member>) -> Vec<Member> {
+        if members
+            .iter()
+            .all(|member| member.settings_before.is_none())
+        {
+            return members;
+        }
+        self.phase(Phase::Return, members).await
     }
 
     /// Everything has been looked at.
@@ -67,7 +107,7 @@ impl Run {
     /// Hosts that were changed one by one have other settings under the same number.
     fn refuse_numbers_of_each(&self, members: &mut [Member]) {
         let by_number = matches!(
-            self.new_settings().map(|new| &new.what),
+            self.new_settings().map(|new| new.what),
             Some(What::Previous | What::Change(SettingsChange::Restore { .. }))
         );
         let mut all = members
@@ -97,20 +137,9 @@ impl Run {
         let Some(new) = self.new_settings() else {
             return;
         };
-        let app = self.job.plan.app.clone();
-        let order = Order::Settings { app, values: false };
-        let state = match self
-            .order(member, order, None, self.nothing_at_stake())
-            .await
-        {
-            None => return,
-            Some(Reply::Settings(state)) => state,
-            Some(other) => return member.ended_by(other),
-        };
-        if let Some(problem) = self.problem(new, &state) {
-            return member.refused(HostFailure::of_problems(&[problem]));
+        if !self.ask_settings(member, &new).await {
+            return;
         }
-        member.settings_then = Some(state);
         let Some(status) = self.ask_status(member).await else {
             return;
         };
@@ -124,8 +153,43 @@ impl Run {
         }
     }
 
+    /// What the settings are, for those that come together with what is to serve.
+    pub(super) async fn look_at_brought_settings(&self, member: &mut Member) {
+        if let Some(new) = self.new_settings().filter(|_| member.is_active()) {
+            self.ask_settings(member, &new).await;
+        }
+    }
+
+    /// Whether they can be changed as is wanted.
+    async fn ask_settings(&self, member: &mut Member, new: &NewSettings) -> bool {
+        let app = self.job.plan.app.clone();
+        let order = Order::Settings { app, values: false };
+        let state = match self
+            .order(member, order, None, self.nothing_at_stake())
+            .await
+        {
+            None => return false,
+            Some(Reply::Settings(state)) => state,
+            Some(other) => {
+                member.ended_by(other);
+                return false;
+            }
+        };
+        if let Some(problem) = self.problem(new, &state, member) {
+            member.refused(HostFailure::of_problems(&[problem]));
+            return false;
+        }
+        member.settings_then = Some(state);
+        true
+    }
+
     /// What cannot be done to these settings.
-    fn problem(&self, new: &NewSettings, state: &SettingsState) -> Option<Problem> {
+    fn problem(
+        &self,
+        new: &NewSettings,
+        state: &SettingsState,
+        member: &Member,
+    ) -> Option<Problem> {
         let environment = &self.job.plan.environment;
         let list = format!("See which there are: longshore settings list {environment}");
         match &new.what {
@@ -144,6 +208,17 @@ impl Run {
                     next: list,
                 })
             }
+            What::AsServed => {
+                let kept = |number: &u64| {
+                    let mut earlier = state.earlier.iter().map(|kept| kept.number);
+                    *number == state.now.number || earlier.any(|kept| kept == *number)
+                };
+                let known = as_served(state, member).filter(kept);
+                known.is_none().then(|| Problem {
+                    what: "the settings that it served with are not kept here".to_owned(),
+                    next: format!("Go back without --with-settings. {list}"),
+                })
+            }
             What::Previous => previous(state).is_none().then(|| Problem {
                 what: "nothing is kept here of before these settings".to_owned(),
                 next: list,
@@ -155,11 +230,15 @@ impl Run {
         let (Some(new), Some(then)) = (self.new_settings(), member.settings_then.take()) else {
             return;
         };
-        let change = match (&new.what, previous(&then)) {
-            (What::Change(change), _) => change.clone(),
-            (What::Previous, Some(number)) => SettingsChange::Restore { number },
-            (What::Previous, None) => return,
+        let restore = |number| SettingsChange::Restore { number };
+        let change = match &new.what {
+            What::Change(change) => Some(change.clone()),
+            What::Previous => previous(&then).map(restore),
+            What::AsServed => as_served(&then, member)
+                .filter(|number| *number != then.now.number)
+                .map(restore),
         };
+        let Some(change) = change else { return };
         let app = self.job.plan.app.clone();
         let order = Order::ChangeSettings { app, change };
         // Until the host has said that nothing was changed, something may have been.
@@ -169,6 +248,9 @@ impl Run {
             None => {}
             Some(Reply::Settings(state)) if state.now.number == before => {
                 member.settings_before = None;
+                if !self.changes_settings() {
+                    return;
+                }
                 // They may have been written before, and nothing started with them since.
                 if state.in_effect == Some(false) && !new.later {
                     return member.remark(format!("settings {before} were not in effect yet"));
@@ -177,8 +259,11 @@ impl Run {
                 member.goes_to = None;
             }
             Some(Reply::Settings(state)) => {
-                member.progress = Progress::Staged;
                 let now = state.now.number;
+                if !self.changes_settings() {
+                    return member.remark(format!("settings {now}, before {before}"));
+                }
+                member.progress = Progress::Staged;
                 member.remark(match (new.later, &member.goes_to) {
                     (true, _) => format!("settings {now} are taken at the next start"),
                     (false, None) => format!("settings {now}; nothing serves here yet"),
@@ -194,30 +279,11 @@ impl Run {
     }
 
     /// On one host what serves did not come up: nobody is to start with these settings, not at the
-    /// next reboot either. Nobody may interrupt this.
+    /// next reboot either.
     pub(super) async fn restore_settings(&self, member: &mut Member) {
-        let Some(number) = member.settings_before else {
+        if member.settings_before.is_none() || !self.settings_again(member).await {
             return;
-        };
-        let app = self.job.plan.app.clone();
-        let change = SettingsChange::Restore { number };
-        let order = Order::ChangeSettings { app, change };
-        let restored = match member.link.as_mut() {
-            Some(link) => link.order(order, None, &Interrupts::never()).await.ok(),
-            None => None,
-        };
-        let Some(Reply::Settings(state)) = restored else {
-            let environment = &self.job.plan.environment;
-            member.remark(format!(
-                "its settings may be the new ones: longshore settings rollback {environment} {number} --on {}",
-                member.name()
-            ));
-            return member.unsure();
-        };
-        member.remark(format!(
-            "its settings are those of {number} again, as {}",
-            state.now.number
-        ));
+        }
         let Some(version) = member
             .goes_to
             .clone()
@@ -232,6 +298,41 @@ impl Run {
             member.unsure();
         }
     }
+
+    /// Whether a host has the settings of before. Nobody may interrupt this.
+    pub(super) async fn settings_again(&self, member: &mut Member) -> bool {
+        let Some(number) = member.settings_before else {
+            return true;
+        };
+        let app = self.job.plan.app.clone();
+        let change = SettingsChange::Restore { number };
+        let order = Order::ChangeSettings { app, change };
+        let restored = match member.link.as_mut() {
+            Some(link) => link.order(order, None, &Interrupts::never()).await.ok(),
+            None => None,
+        };
+        let Some(Reply::Settings(state)) = restored else {
+            let environment = &self.job.plan.environment;
+            member.remark(format!(
+                "its settings may be the new ones: longshore settings rollback {environment} {number} --on {}",
+                member.name()
+            ));
+            member.unsure();
+            return false;
+        };
+        member.remark(format!(
+            "its settings are those of {number} again, as {}",
+            state.now.number
+        ));
+        true
+    }
+}
+
+/// The number with which the release that this host goes to served last.
+fn as_served(state: &SettingsState, member: &Member) -> Option<u64> {
+    let mut served = state.served.iter();
+    let version = member.goes_to.as_ref()?;
+    Some(served.find(|served| served.version == *version)?.number)
 }
 
 /// The number to go back to: one that was brought back is what it was before.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use longshore_shared::settings::Settings;
 use tokio::sync::watch;
 
 use super::outcome::HostFailure;
@@ -13,6 +14,8 @@ use crate::release::{OpenError, Release, SignedRelease};
 pub(crate) struct Shipment {
     signed: Arc<SignedRelease>,
     opened: watch::Receiver<Option<Result<Arc<Release>, HostFailure>>>,
+    /// What it brings along for its environment, where it does.
+    settings: Option<Settings>,
 }
 
 impl Shipment {
@@ -25,7 +28,21 @@ impl Shipment {
             let opened = all.open().map(Arc::new);
             done.send_replace(Some(opened.map_err(|error| refusal(&error))));
         });
-        Shipment { signed, opened }
+        Shipment {
+            signed,
+            opened,
+            settings: None,
+        }
+    }
+
+    /// The same, with settings that are to be the hosts' before it serves.
+    pub(crate) fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = Some(settings);
+        self
+    }
+
+    pub(crate) fn settings(&self) -> Option<&Settings> {
+        self.settings.as_ref()
     }
 
     pub(crate) fn signed(&self) -> &SignedRelease {

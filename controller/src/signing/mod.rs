@@ -14,6 +14,7 @@ use russh::keys::{Algorithm, PrivateKey, PublicKey};
 use thiserror::Error;
 
 pub use public::public_half;
+pub(crate) use source::mended;
 
 use self::source::{Secret, Source, VARIABLE};
 use crate::build::{GitError, Repository};

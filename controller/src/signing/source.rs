@@ -102,7 +102,7 @@ fn at_home(text: &str) -> PathBuf {
 }
 
 /// CI systems add carriage returns to a secret, or take its last newline.
-pub(super) fn mended(key: &str) -> String {
+pub(crate) fn mended(key: &str) -> String {
     let mut text = key.replace("\r\n", "\n").trim().to_owned();
     text.push('\n');
     text

@@ -24,7 +24,7 @@ pub use config_file::ConfigError;
 pub use connect_error::ConnectError;
 pub use gatekeeper::HandshakeError;
 pub use host_key::{HostKeyError, fingerprint, key_line};
-pub use keyring::{AskPassphrase, Keyring, NobodyToAsk};
+pub use keyring::{AskPassphrase, Keyring, Loaded, NobodyToAsk};
 pub use known_hosts::{KnownHostsError, Place};
 pub use session::Session;
 pub use target::{HostTrust, Identities, Surroundings, Target, TargetError};

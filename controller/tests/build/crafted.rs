@@ -53,6 +53,7 @@ pub(crate) fn manifest(tarball: &[u8], tar: &[u8], tree: Option<&Tree>) -> Manif
             entries: tree.map_or(1, |tree| tree.entries().len() as u64),
             bytes: tree.map_or(0, Tree::bytes),
         },
+        sealed: Vec::new(),
         sbom: None,
     }
 }

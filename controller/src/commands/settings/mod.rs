@@ -5,6 +5,7 @@ mod ask;
 mod edit;
 mod given;
 mod list;
+mod seal;
 
 use std::path::PathBuf;
 
@@ -34,6 +35,8 @@ pub(crate) enum SettingsVerb {
     Unset(UnsetArgs),
     Edit(EditArgs),
     Rollback(BackArgs),
+    Seal(seal::SealArgs),
+    Unseal(seal::UnsealArgs),
 }
 
 impl SettingsVerb {
@@ -44,6 +47,8 @@ impl SettingsVerb {
             Self::Unset(_) => "settings unset",
             Self::Edit(_) => "settings edit",
             Self::Rollback(_) => "settings rollback",
+            Self::Seal(_) => "settings seal",
+            Self::Unseal(_) => "settings unseal",
         }
     }
 }
@@ -195,6 +200,8 @@ pub(crate) async fn run(args: &SettingsArgs, context: &Context) -> Result<Exit, 
                 Ok(Exit::Done)
             }
         },
+        SettingsVerb::Seal(args) => seal::seal(args, context),
+        SettingsVerb::Unseal(args) => seal::unseal(args, context).await,
         SettingsVerb::Rollback(args) => {
             let what = match args.number {
                 Some(number) => What::Change(SettingsChange::Restore { number }),

@@ -342,6 +342,7 @@ async fn a_rollback_goes_where_each_host_came_from_and_migrates_nothing() {
     let fleet = Fleet::with(&[Trouble::None; 2]).await;
     let end = roll_out(fleet.job(Goal::Back {
         to: None,
+        with_settings: false,
         even_revoked: false,
     }))
     .await;

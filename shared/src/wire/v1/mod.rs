@@ -17,7 +17,9 @@ use crate::digest::Sha256Digest;
 use crate::name::{AppName, EnvironmentName, HostName, ProcessName};
 use crate::pieces::HeldPieces;
 
-pub use state::{LogLine, LogSource, SettingState, SettingsChange, SettingsNumber, SettingsState};
+pub use state::{
+    LogLine, LogSource, ServedWith, SettingState, SettingsChange, SettingsNumber, SettingsState,
+};
 pub use status::{
     AppStatus, MaintenanceState, OperationStatus, Outcome, ProcessState, ProcessStatus,
     ReleaseState, ReleaseStatus, Slot,

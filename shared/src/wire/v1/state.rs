@@ -1,6 +1,7 @@
 //! What a host keeps for an app beside its releases: settings, and what was said.
 
 use jiff::Timestamp;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
@@ -56,6 +57,16 @@ pub struct SettingsState {
     pub settings: Vec<SettingState>,
     /// What can be gone back to, the newest first.
     pub earlier: Vec<SettingsNumber>,
+    /// With what each release served last, where that is known.
+    #[serde(default)]
+    pub served: Vec<ServedWith>,
+}
+
+/// A release, and the number of the settings that it was started with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedWith {
+    pub version: Version,
+    pub number: u64,
 }
 
 /// One version of the settings; 0 is before the first.
