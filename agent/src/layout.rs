@@ -177,6 +177,11 @@ impl AppLayout {
         Path::new(SETTINGS).join(format!("{}.env", self.app))
     }
 
+    /// Those that the app takes as files; root's alone.
+    pub(crate) fn setting_files(&self) -> PathBuf {
+        self.run().join("settings")
+    }
+
     /// What they were before, a file for each number.
     pub(crate) fn earlier_settings(&self) -> PathBuf {
         Path::new(SETTINGS).join(format!("{}.earlier", self.app))

@@ -15,6 +15,7 @@ use crate::intake;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::{LedgerError, Refusal};
 use crate::operation::{Trouble, chain};
+use crate::settings;
 use crate::systemd;
 use crate::trust;
 
@@ -114,6 +115,11 @@ pub(crate) fn check(
         let single_here = hosted.is_some_and(|app| app.single);
         problems.extend(single(&manifest.app_file, single_here, inventory.single));
         problems.extend(times(&manifest.app_file));
+        let lacking = settings::files::not_set(&layout, &manifest.app_file.settings.files);
+        problems.extend(lacking.iter().map(|name| Problem {
+            what: format!("[settings] `files` names {name}, which is not set here"),
+            next: format!("set it: longshore settings set {} {name}", host.environment),
+        }));
     }
     Ok(Reply::Preflight {
         problems,

@@ -4,10 +4,12 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
 use jiff::Timestamp;
+use longshore_shared::settings::SettingName;
 
-use crate::activate::live::Live;
+use crate::activate::live::{self, Live};
 use crate::command::CommandError;
 use crate::layout::{AppLayout, ReleaseFiles};
+use crate::settings::files;
 
 /// What the shell is told that runs it: the words are the program's, and its path is looked for in the
 /// app's environment.
@@ -28,6 +30,9 @@ impl RunUnit {
         handles: [OwnedFd; 3],
     ) -> Result<Self, CommandError> {
         let program = "systemd-run";
+        let manifest = live::manifest(layout, &live.version).ok();
+        let as_files = manifest.map(|manifest| manifest.app_file.settings.files);
+        let as_files = as_files.unwrap_or_default();
         let name = format!(
             "longshore-{}-run-{}.service",
             layout.app,
@@ -35,7 +40,7 @@ impl RunUnit {
         );
         let [input, output, errors] = handles.map(Stdio::from);
         let runner = Command::new(program)
-            .args(words(layout, live, &name, command, terminal))
+            .args(words(layout, live, &name, command, terminal, &as_files))
             .env("LC_ALL", "C.UTF-8")
             .env_remove("NOTIFY_SOCKET")
             .stdin(input)
@@ -64,6 +69,7 @@ fn words(
     name: &str,
     command: &[String],
     terminal: Option<&str>,
+    as_files: &[SettingName],
 ) -> Vec<String> {
     let home = layout.app_mount();
     let release = layout.slot(live.slot);
@@ -102,11 +108,9 @@ fn words(
         "UMask=0007".to_owned(),
         "TimeoutStopSec=5s".to_owned(),
     ];
-    words.extend(
-        properties
-            .iter()
-            .map(|property| format!("--property={property}")),
-    );
+    let as_files = files::properties(layout, as_files);
+    let properties = properties.into_iter().chain(as_files);
+    words.extend(properties.map(|property| format!("--property={property}")));
     words.extend(["--", "/bin/sh", "-c"].map(str::to_owned));
     let line = match command {
         [line] => vec![line.clone()],
@@ -141,7 +145,7 @@ mod tests {
         };
         let words = |command: &[&str], terminal| {
             let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
-            words(&layout, &live, "x.service", &command, terminal)
+            words(&layout, &live, "x.service", &command, terminal, &[])
         };
         let plain = words(&["python", "-c", "print($HOME)"], None);
         let end: Vec<&str> = plain

@@ -39,7 +39,9 @@ pub(crate) fn one(
     let live = live::live(&layout);
     let releases = ledger.releases(app)?;
     let servings = ledger.servings(app)?;
-    let domain = host.apps.get(app).and_then(|app| app.domain.as_ref());
+    let hosted = host.apps.get(app);
+    let single_here = hosted.is_some_and(|app| app.single);
+    let domain = hosted.and_then(|app| app.domain.as_ref());
     let version = live.as_ref().map(|live| live.version.clone());
     let manifest = live
         .as_ref()
@@ -51,7 +53,7 @@ pub(crate) fn one(
     });
     let processes = live
         .as_ref()
-        .map(|live| process_status::statuses(&layout, live, manifest.as_ref()));
+        .map(|live| process_status::statuses(&layout, live, manifest.as_ref(), single_here));
     let warm = warm_version(ledger, &layout)?;
     let state = |release: &ReleaseRow| {
         if Some(&release.version) == version.as_ref() {

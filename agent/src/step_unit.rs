@@ -4,12 +4,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use longshore_shared::manifest::Manifest;
+use longshore_shared::settings::SettingName;
 use longshore_shared::span::Span;
 
 use crate::command;
 use crate::journal;
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble, chain};
+use crate::settings::files;
 
 /// As many of the last lines are kept for the message of a failure.
 const LINES_KEPT: usize = 30;
@@ -42,6 +44,8 @@ pub(crate) struct StepUnit<'a> {
     pub(crate) release: &'a Path,
     pub(crate) mount: Mount,
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// Settings that it takes as files.
+    pub(crate) files: &'a [SettingName],
     /// How long a command may take.
     pub(crate) longest: Span,
 }
@@ -77,6 +81,7 @@ impl StepUnit<'_> {
             return Err(Trouble::cancelled());
         }
         let mut last: Vec<String> = Vec::new();
+        files::lay_out(self.layout, self.files)?;
         operation.set_unit(Some(self.layout.step_unit()));
         let begun = Instant::now();
         let done = command::follow("systemd-run", &self.arguments(line), |text| {
@@ -129,6 +134,7 @@ impl StepUnit<'_> {
             "UMask=0022".to_owned(),
             format!("RuntimeMaxSec={}ms", self.longest.duration().as_millis()),
         ];
+        properties.extend(files::properties(layout, self.files));
         if self.mount == Mount::Writable {
             properties.push(format!("ReadWritePaths={}", home.display()));
         }

@@ -16,6 +16,16 @@ pub(crate) fn put(path: &Path, content: impl AsRef<[u8]>) -> io::Result<bool> {
 
 /// The same for a file that is not for everybody to read; it is written anew in any case.
 pub(crate) fn put_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    put_for_group(path, content, mode, None)
+}
+
+/// The same for a file that a group reads, which is its from the first moment on.
+pub(crate) fn put_for_group(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    group: Option<u32>,
+) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs_err::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
@@ -25,6 +35,9 @@ pub(crate) fn put_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Resul
     // The umask may have taken some of it away.
     file.as_file()
         .set_permissions(std::fs::Permissions::from_mode(mode))?;
+    if group.is_some() {
+        std::os::unix::fs::fchown(file.as_file(), None, group)?;
+    }
     io::Write::write_all(&mut file, content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

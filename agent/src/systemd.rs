@@ -25,6 +25,14 @@ pub(crate) fn start<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
     all("start", units)
 }
 
+/// Asks for units without waiting for them.
+pub(crate) fn start_soon<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
+    if units.is_empty() {
+        return Ok(());
+    }
+    command::run("systemctl", &words(&["start", "--no-block"], units)).map(drop)
+}
+
 pub(crate) fn restart<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
     all("restart", units)
 }
@@ -52,6 +60,28 @@ pub(crate) fn stop_and_forget<U: AsRef<str>>(units: &[U]) -> Result<(), CommandE
     command::ask("systemctl", &words(&["reset-failed"], units)).map(drop)
 }
 
+/// How units ended before is no longer told.
+pub(crate) fn forget<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
+    if units.is_empty() {
+        return Ok(());
+    }
+    command::ask("systemctl", &words(&["reset-failed"], units)).map(drop)
+}
+
+/// Those of which systemd knows another text than the file has, or no file any more.
+pub(crate) fn changed_on_disk(units: &[String]) -> Result<Vec<String>, CommandError> {
+    if units.is_empty() {
+        return Ok(Vec::new());
+    }
+    let said = command::run(
+        "systemctl",
+        &words(&["show", "--property=NeedDaemonReload", "--value"], units),
+    )?;
+    let told = said.lines().filter(|line| !line.is_empty());
+    let changed = told.zip(units).filter(|(said, _)| *said == "yes");
+    Ok(changed.map(|(_, unit)| unit.clone()).collect())
+}
+
 /// Asks for the end of units without waiting for it.
 pub(crate) fn stop_soon<U: AsRef<str>>(units: &[U]) -> Result<(), CommandError> {
     if units.is_empty() {
@@ -67,6 +97,15 @@ pub(crate) fn stop_if_there(unit: &str) -> Result<(), CommandError> {
 
 pub(crate) fn is_active(unit: &str) -> Result<bool, CommandError> {
     Ok(command::ask("systemctl", &["is-active", "--quiet", unit])?.0)
+}
+
+/// Whether a unit is at work, be it that it begins, runs or ends.
+pub(crate) fn is_at_work(unit: &str) -> Result<bool, CommandError> {
+    let said = command::run(
+        "systemctl",
+        &["show", "--property=ActiveState", "--value", unit],
+    )?;
+    Ok(!matches!(said.trim(), "inactive" | "failed"))
 }
 
 pub(crate) fn reload(unit: &str) -> Result<(), CommandError> {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::name::{AppName, ProcessName};
+use crate::settings::SettingName;
 use crate::span::Span;
 
 pub use build::{Build, Cache};
@@ -62,6 +63,8 @@ pub struct AppFile {
     pub static_files: BTreeMap<SitePath, InnerPath>,
     #[serde(default, skip_serializing_if = "Site::is_empty")]
     pub site: Site,
+    #[serde(default, skip_serializing_if = "SettingsUse::is_empty")]
+    pub settings: SettingsUse,
     #[serde(default, skip_serializing_if = "Shared::is_empty")]
     pub shared: Shared,
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
@@ -93,6 +96,15 @@ pub struct Prepare {
 pub struct Layer {
     pub keep: Vec<InnerPath>,
     pub key: Vec<InnerPath>,
+}
+
+/// `[settings]`: how the app gets them, beside its environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsUse {
+    /// These come as files of `$CREDENTIALS_DIRECTORY`, by their names, and not in the environment.
+    #[serde(default)]
+    pub files: Vec<SettingName>,
 }
 
 /// `[backup]`: before the migration, where one is to run. If it fails, nothing is migrated.
@@ -203,6 +215,12 @@ const fn default_max_upload() -> ByteSize {
     ByteSize::mebibytes(1)
 }
 
+impl SettingsUse {
+    fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
 impl Backup {
     fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -219,6 +237,12 @@ impl Shared {
     fn is_empty(&self) -> bool {
         self.dirs.is_empty() && self.files.is_empty()
     }
+}
+
+/// Whether a path is another or lies inside it.
+fn is_inside(path: &InnerPath, other: &InnerPath) -> bool {
+    let rest = path.as_str().strip_prefix(other.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What the types of an app file cannot say one by one.
@@ -244,6 +268,20 @@ pub enum AppFileError {
     BackupAlone,
     #[error("[migrate] `timeout` is 0s: no command can keep to it; leave it out for 30 minutes")]
     MigrateTimeout,
+    #[error(
+        "{0}: `;`, `&` and `|` are a shell's, and what is asked to end has to be the program itself: write sh -c '…'"
+    )]
+    SeveralPrograms(String),
+    #[error("[static] {0:?}: the site's own root is the app's")]
+    StaticRoot(String),
+    #[error(
+        "[static] {path:?} holds {shared:?} of [shared], which the app may change: give it a path of its own"
+    )]
+    SharedInStatic { path: String, shared: String },
+    #[error(
+        "[site] `maintenance` is in [shared], which the app may change: take a file of the release"
+    )]
+    SharedPage,
     #[error("[shared] names {0:?} twice, or one path inside another")]
     SharedTwice(String),
     #[error("no process or timer can be called {0:?}: the name stands for something else")]
@@ -258,8 +296,12 @@ pub enum AppFileError {
     TimerSpan(String),
     #[error("[site] {0:?} is Longshore's own, and cannot be redirected")]
     OwnPath(String),
-    #[error("[site] {0:?} is in two of `redirects`, `websockets` and [static]: keep one")]
+    #[error(
+        "[site] {0:?} is the site's root, or in two of `redirects`, `websockets` and [static]: give each a place of its own"
+    )]
     PathTwice(String),
+    #[error("[site] `headers` names {0:?} twice")]
+    HeaderTwice(String),
     #[error("[site] `redirects` sends {0:?} to itself")]
     RedirectsToItself(String),
     #[error("[build] `timeout` is 0s: no step can keep to it; leave it out for an hour")]
@@ -300,30 +342,57 @@ impl AppFile {
         self.build.check()?;
         self.limits.check()?;
         processes::check(&self.processes, &self.timers)?;
+        self.check_programs()?;
         self.site.check(&self.static_files)?;
-        let shared: Vec<&str> = self
-            .shared
-            .dirs
-            .iter()
-            .chain(&self.shared.files)
-            .map(InnerPath::as_str)
-            .collect();
-        for (at, path) in shared.iter().enumerate() {
-            let inside = |other: &&str| {
-                path == other
-                    || path
-                        .strip_prefix(*other)
-                        .is_some_and(|rest| rest.starts_with('/'))
-            };
-            if shared
-                .iter()
-                .enumerate()
-                .any(|(place, other)| place != at && inside(other))
-            {
-                return Err(AppFileError::SharedTwice((*path).to_owned()));
+        self.check_static()?;
+        let all = || self.shared.dirs.iter().chain(&self.shared.files);
+        for (at, path) in all().enumerate() {
+            let mut others = all().enumerate().filter(|(place, _)| *place != at);
+            if others.any(|(_, other)| is_inside(path, other)) {
+                return Err(AppFileError::SharedTwice(path.to_string()));
             }
         }
         Ok(())
+    }
+
+    fn check_programs(&self) -> Result<(), AppFileError> {
+        let web = self
+            .web
+            .command
+            .iter()
+            .map(|line| ("[web]".to_owned(), line));
+        let processes = self.processes.iter();
+        let processes =
+            processes.map(|(name, process)| (format!("[process.{name}]"), &process.command));
+        match web
+            .chain(processes)
+            .find(|(_, line)| !line.is_one_program())
+        {
+            Some((place, _)) => Err(AppFileError::SeveralPrograms(place)),
+            None => Ok(()),
+        }
+    }
+
+    /// nginx gives out what lies in these folders, and follows no link that the app could have made.
+    fn check_static(&self) -> Result<(), AppFileError> {
+        let shared = || self.shared.dirs.iter().chain(&self.shared.files);
+        for (path, folder) in &self.static_files {
+            if path.as_str() == "/" {
+                return Err(AppFileError::StaticRoot(path.to_string()));
+            }
+            let within = |inner: &&InnerPath| is_inside(inner, folder) && *inner != folder;
+            if let Some(inner) = shared().find(within) {
+                return Err(AppFileError::SharedInStatic {
+                    path: path.to_string(),
+                    shared: inner.to_string(),
+                });
+            }
+        }
+        let page = self.site.maintenance.as_ref();
+        match page.filter(|page| shared().any(|shared| is_inside(page, shared))) {
+            Some(_) => Err(AppFileError::SharedPage),
+            None => Ok(()),
+        }
     }
 }
 
@@ -350,6 +419,37 @@ mod tests {
             .map(|path| InnerPath::try_from(path.to_owned()).unwrap())
             .to_vec();
         assert!(matches!(file.check(), Err(AppFileError::SharedTwice(_))));
+    }
+
+    #[test]
+    fn what_the_app_may_change_is_not_given_out_with_the_release() {
+        let whole = |text: &str| {
+            let file: AppFile = serde_json::from_str(&SMALL.replacen('{', text, 1)).unwrap();
+            file.check()
+        };
+        let files = r#"{"static":{"/static/":"staticfiles","/media/":"media"},"#;
+        let shared = |dirs: &str| whole(&format!("{files}\"shared\":{{\"dirs\":[{dirs}]}},"));
+        assert_eq!(shared("\"media\""), Ok(()));
+        assert!(shared("\"staticfiles/uploads\"").is_err());
+        assert!(whole(r#"{"static":{"/":"public"},"#).is_err());
+        let page = r#"{"site":{"maintenance":"media/x.html"},"shared":{"dirs":["media"]},"#;
+        assert_eq!(whole(page), Err(AppFileError::SharedPage));
+    }
+
+    #[test]
+    fn what_is_asked_to_end_is_one_program() {
+        for (line, fine) in [
+            ("a --b", true),
+            ("A=1 a 'b; c'", true),
+            ("sh -c 'a && b'", true),
+            ("a && b", false),
+            ("a; b", false),
+            ("a | b", false),
+            ("a 'b", true),
+        ] {
+            let line = Command::try_from(line.to_owned()).unwrap();
+            assert_eq!(line.is_one_program(), fine, "{line}");
+        }
     }
 
     #[test]

@@ -31,7 +31,13 @@ const CORTICO: Sample = Sample::Cortico;
 const ADDED: [&str; 2] = ["board.0002_author", "board.0003_colour"];
 
 /// A migration of the board that adds a column.
-fn migration(repository: &Repository, number: u32, after: &str, column: &str, also: &str) -> Told {
+pub(crate) fn migration(
+    repository: &Repository,
+    number: u32,
+    after: &str,
+    column: &str,
+    also: &str,
+) -> Told {
     let text = format!(
         "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    \
          dependencies = [(\"board\", \"{after}\")]\n    operations = [\n        \
@@ -41,7 +47,7 @@ fn migration(repository: &Repository, number: u32, after: &str, column: &str, al
     Ok(fs_err::write(repository.folder().join(file), text)?)
 }
 
-fn git(repository: &Repository, words: &[&str]) -> Told {
+pub(crate) fn git(repository: &Repository, words: &[&str]) -> Told {
     let mut git = Command::new("git");
     process::run(git.current_dir(repository.folder()).args(words))?;
     Ok(())
@@ -71,7 +77,7 @@ fn in_database(host: &Host) -> Result<(Vec<String>, Vec<String>), Box<dyn std::e
 }
 
 /// What the inventory and the host say of migrations that a release leaves behind.
-fn undo_on_leave(lease: &Lease) -> Told {
+pub(crate) fn undo_on_leave(lease: &Lease) -> Told {
     let line = "on_leave = \\\"undo\\\"";
     for host in &lease.hosts {
         host.sh(&format!(
@@ -81,7 +87,7 @@ fn undo_on_leave(lease: &Lease) -> Told {
     Ok(())
 }
 
-fn own_branch(lease: &Lease, repository: &Repository) -> Told {
+pub(crate) fn own_branch(lease: &Lease, repository: &Repository) -> Told {
     let origin = lease.folder().join("origin.git").display().to_string();
     git(repository, &["clone", "--quiet", "--bare", ".", &origin])?;
     git(repository, &["remote", "add", "origin", &origin])?;

@@ -218,7 +218,7 @@ fn on_all_hosts() -> Told {
 }
 
 /// OpenSSH reads the configuration of the account, whatever HOME says: here it is told.
-fn ssh(lease: &Lease, words: &[&str]) -> Result<Answer, Box<dyn std::error::Error>> {
+pub(crate) fn ssh(lease: &Lease, words: &[&str]) -> Result<Answer, Box<dyn std::error::Error>> {
     Ok(answer(&with_ssh(lease)?.args(words).output()?))
 }
 

@@ -40,6 +40,7 @@ mod terminal;
 mod tls;
 mod told;
 mod two_apps;
+mod week;
 mod wire;
 
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ use told::Story;
 const STORIES: &[&[Story]] = &[
     // The longest first: the last ones would otherwise be waited for alone.
     drift::STORIES,
+    week::STORIES,
     hosts::STORIES,
     load::STORIES,
     deployments::STORIES,

@@ -19,6 +19,10 @@ pub(crate) const STORIES: &[Story] = &[
         tell: follow,
     },
     Story {
+        name: "processes::nobody_waits_for_work_that_is_being_finished",
+        tell: nobody_waits,
+    },
+    Story {
         name: "processes::one_that_cannot_run_stops_the_switch",
         tell: cannot_run,
     },
@@ -91,7 +95,7 @@ fn said(host: &Host, name: &str) -> Result<Vec<Entry>, Box<dyn Error>> {
 
 /// When a version did something for the first time; waited for, since work ends in its own time.
 fn when(host: &Host, name: &str, version: &str, what: &str) -> Result<f64, Box<dyn Error>> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let all = said(host, name)?;
         let found = all
@@ -187,7 +191,12 @@ fn follow() -> Told {
         let begun = when(host, "worker", "1.1.0", "begun")?;
         assert!(begun < when(host, "worker", "1.0.0", "ended")?);
         // It was asked to end, does not, and is ended.
-        when(host, "deaf", "1.0.0", "asked")?;
+        let asked = when(host, "deaf", "1.0.0", "asked")?;
+        host.sh("until [ $(systemctl show -P ActiveState longshore-tiny@blue.deaf) = failed ]; do sleep 0.1; done")?;
+        let result = host.sh("systemctl show -P Result longshore-tiny@blue.deaf")?;
+        assert_eq!(result.trim(), "timeout");
+        let now: f64 = host.sh("date +%s.%N")?.trim().parse()?;
+        assert!(now - asked < 10.0, "it took {} s", now - asked);
     }
     // At no time were there two of those that have to be alone.
     assert!(when(first, "beat", "1.0.0", "ended")? < when(first, "beat", "1.1.0", "begun")?);
@@ -258,9 +267,9 @@ fn follow() -> Told {
     ended(&lease.deploy(TINY, &three)?, 0);
 
     // After a reboot all of it runs as before.
-    let boots = said(first, "tick")?.len();
     first.reboot()?;
     first.wait_until_up()?;
+    let boots = said(first, "tick")?.len();
     let slot = first.sh("readlink /srv/longshore/tiny/slots/live")?;
     let units = running(first)?;
     for name in [
@@ -341,5 +350,93 @@ fn cannot_run() -> Told {
     let answer = lease.deploy(TINY, &when)?;
     ended(&answer, 4);
     assert!(answer.all().contains("[timer.yearly]"), "{}", answer.all());
+    Ok(())
+}
+
+/// The release before still works while it is gone back to, and where another one takes its place.
+fn nobody_waits() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    host.sh("sed -i '/apps.tiny/a single = true' /etc/longshore/host.toml")?;
+    let repository = lease.repository(TINY)?;
+    fs_err::write(repository.folder().join("worker.py"), WORKER)?;
+    let long = "
+[process.worker]
+command = \"/usr/bin/python3 worker.py worker 25\"
+stop_timeout = \"60s\"
+[process.beat]
+command = \"/usr/bin/python3 worker.py beat 25\"
+stop_timeout = \"60s\"
+";
+    repository.change_app_file(|text| {
+        format!("{text}{long}").replace("cooldown = \"3s\"", "cooldown = \"60s\"")
+    })?;
+    let one = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    // Somebody sees that there must not be two of it.
+    repository.change_app_file(|text| format!("{text}single = true\n"))?;
+    let two = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    let three = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &one)?, 0);
+    when(host, "beat", "1.0.0", "begun")?;
+    let begun = Instant::now();
+    ended(&lease.deploy(TINY, &two)?, 0);
+    let state = |name: &str| -> Result<Vec<String>, Box<dyn Error>> {
+        let all = processes(&lease, 0)?;
+        let mut states: Vec<String> = all
+            .iter()
+            .filter(|process| process["name"] == name)
+            .filter_map(|process| process["state"].as_str().map(str::to_owned))
+            .collect();
+        states.sort();
+        Ok(states)
+    };
+    assert_eq!(state("worker")?, ["ending", "running"]);
+    assert_eq!(state("beat")?, ["ending", "waiting"]);
+    // Back, while all of the first one is still at work; and a third one in its place.
+    let back = lease.controller(TINY).run(&["rollback", "demo"])?;
+    ended(&back, 0);
+    ended(&lease.deploy(TINY, &three)?, 0);
+    let passed = begun.elapsed();
+    assert!(
+        passed < Duration::from_secs(24),
+        "somebody waited: {passed:?}"
+    );
+    assert_eq!(
+        live(&lease.controller(TINY).run(&["status", "demo"])?, "tiny"),
+        ["1.2.0"]
+    );
+    // In the end there is one of each, of what serves, and at no time were there two that have to be alone.
+    let first = when(host, "beat", "1.0.0", "ended")?;
+    assert!(first < when(host, "beat", "1.2.0", "begun")?);
+    when(host, "worker", "1.2.0", "begun")?;
+    let deadline = Instant::now() + Duration::from_secs(70);
+    while running(host)?.len() != 2 || state("beat")? != ["running"] {
+        assert!(
+            Instant::now() < deadline,
+            "{:?} {:?}",
+            running(host)?,
+            processes(&lease, 0)?
+        );
+        thread::sleep(Duration::from_millis(300));
+    }
+    let beats: Vec<Entry> = said(host, "beat")?;
+    let mut at_work = 0;
+    for entry in &beats {
+        at_work += match entry.what.as_str() {
+            "begun" => 1,
+            "ended" => -1,
+            _ => 0,
+        };
+        assert!(at_work <= 1, "{beats:?}");
+    }
+
+    // What is missing is told, and a deployment of what serves already brings it back.
+    host.sh("systemctl stop longshore-tiny@green.beat; \
+         rm /etc/systemd/system/longshore-tiny@green.beat.service; systemctl daemon-reload")?;
+    assert_eq!(state("beat")?, ["failed"]);
+    let answer = lease.deploy(TINY, &three)?;
+    ended(&answer, 0);
+    assert_eq!(kinds(&answer), ["unchanged"], "{}", answer.all());
+    assert_eq!(state("beat")?, ["running"]);
     Ok(())
 }

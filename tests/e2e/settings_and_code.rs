@@ -8,6 +8,7 @@ use longshore_lab::sample::{Behaviour, Repository, Sample};
 
 use crate::answers::{ended, kinds, live};
 use crate::broken_releases::green_starts_only_if;
+use crate::daily::ssh;
 use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
@@ -23,6 +24,10 @@ pub(crate) const STORIES: &[Story] = &[
     Story {
         name: "settings_and_code::sealed_settings_of_a_commit_come_with_its_deployment",
         tell: sealed,
+    },
+    Story {
+        name: "settings_and_code::what_is_taken_as_a_file_is_in_no_environment",
+        tell: as_a_file,
     },
 ];
 
@@ -239,5 +244,62 @@ fn sealed() -> Told {
     let answer = controller.run(&["deploy", "demo", "--release", &four, "--keep-settings"])?;
     ended(&answer, 0);
     assert_eq!(environ(&lease.hosts[0], "PASSWORD")?, "wrong-horse-battery");
+    Ok(())
+}
+
+const TAKES_A_FILE: &str = "
+[settings]
+files = [\"SERVICE_KEY\"]
+[migrate]
+run = [\"test -z \\\"$SERVICE_KEY\\\" && cat $CREDENTIALS_DIRECTORY/SERVICE_KEY > data/seen\"]
+";
+
+fn as_a_file() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let controller = lease.controller(TINY);
+    let repository = lease.repository(TINY)?;
+    repository.change_app_file(|text| format!("{text}{TAKES_A_FILE}"))?;
+    let one = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let answer = lease.deploy(TINY, &one)?;
+    ended(&answer, 4);
+    assert!(
+        answer.all().contains("SERVICE_KEY, which is not set here"),
+        "{}",
+        answer.all()
+    );
+    let set =
+        |value: &str| controller.run(&["settings", "set", "demo", &format!("SERVICE_KEY={value}")]);
+    ended(&set("first-key")?, 0);
+    ended(&lease.deploy(TINY, &one)?, 0);
+    let given = || {
+        host.sh("slot=$(readlink /srv/longshore/tiny/slots/live); \
+             cat /run/credentials/longshore-tiny@$slot.service/SERVICE_KEY")
+    };
+    assert_eq!(given()?, "first-key");
+    assert_eq!(environ(host, "SERVICE_KEY")?, "");
+    assert_eq!(
+        host.sh("cat /srv/longshore/tiny/shared/data/seen")?,
+        "first-key"
+    );
+    ended(&set("second-key")?, 0);
+    assert_eq!(given()?, "second-key");
+    let run = ssh(
+        &lease,
+        &[
+            "run",
+            "demo",
+            "--",
+            "cat $CREDENTIALS_DIRECTORY/SERVICE_KEY",
+        ],
+    )?;
+    assert_eq!(run.stdout.trim(), "second-key", "{}", run.all());
+    // It is there again after a boot, and nobody but root and the app can read it.
+    host.reboot()?;
+    host.wait_until_up()?;
+    assert_eq!(given()?, "second-key");
+    host.sh("! setpriv --reuid nobody --clear-groups cat /run/longshore/tiny/settings/SERVICE_KEY 2>/dev/null")?;
+    let found = host.sh("grep -rlsF second-key /etc /srv /var/lib/longshore 2>/dev/null; journalctl -o cat --no-pager | grep -F second-key; true")?;
+    assert_eq!(found, "/etc/longshore/apps/tiny.env\n");
     Ok(())
 }

@@ -20,6 +20,10 @@ pub(crate) const STORIES: &[Story] = &[
         tell: schema,
     },
     Story {
+        name: "sites::a_websocket_goes_through_and_stays",
+        tell: websocket,
+    },
+    Story {
         name: "sites::maintenance_closes_and_opens_a_site_without_a_reload",
         tell: maintenance,
     },
@@ -42,9 +46,8 @@ fn ask(host: &Host, path: &str, with: &str) -> Result<(String, String), Box<dyn 
 fn with_files(repository: &Repository, marker: &str) -> Told {
     let folder = repository.folder().join("assets");
     fs_err::create_dir_all(&folder)?;
-    for entry in fs_err::read_dir(&folder)? {
-        fs_err::remove_file(entry?.path())?;
-    }
+    fs_err::remove_dir_all(&folder)?;
+    fs_err::create_dir_all(folder.join("admin"))?;
     let text = format!("/* {marker} */\n{}", "body { color: red }\n".repeat(200));
     for name in [
         "site.css",
@@ -53,6 +56,8 @@ fn with_files(repository: &Repository, marker: &str) -> Told {
         "report-20261121.css",
         &format!("site.{marker}.css"),
         "index-BxQ2s8Lz.js",
+        "team-IMG00123.jpg",
+        "admin/own.css",
     ] {
         fs_err::write(folder.join(name), &text)?;
     }
@@ -61,7 +66,7 @@ fn with_files(repository: &Repository, marker: &str) -> Told {
 
 fn static_section(text: &str) -> String {
     format!(
-        "{}\n[static]\n\"/static/\" = \"assets/\"\n\"/media/\" = \"media/\"\n",
+        "{}\n[static]\n\"/static/\" = \"assets/\"\n\"/static/other/\" = \"assets/admin/\"\n\"/media/\" = \"media/\"\n",
         text.replace("dirs = [\"data\"]", "dirs = [\"data\", \"media\"]")
     )
 }
@@ -91,6 +96,7 @@ fn files() -> Told {
             "text/css",
             "public, max-age=31536000, immutable",
         ),
+        ("/static/team-IMG00123.jpg", "image/jpeg", "no-cache"),
         (
             "/static/index-BxQ2s8Lz.js",
             "javascript",
@@ -130,13 +136,19 @@ fn files() -> Told {
         head.starts_with("http/1.1 404") && !head.contains("immutable"),
         "{head}"
     );
+    assert!(
+        ask(host, "/static/other/own.css", "")?
+            .0
+            .starts_with("http/1.1 200")
+    );
     let (head, _) = ask(host, "/media/passwd.txt", "")?;
     assert!(
         head.starts_with("http/1.1 40"),
         "no link of the app's is followed: {head}"
     );
 
-    // A page of the first release finds its file after four more, of which nginx knows nothing new.
+    // A page of the first release finds its file after four more, of which nginx knows nothing new, and
+    // also where one of them was gone back from.
     let reloads = host.sh("journalctl -u nginx --no-pager -o cat | grep -c Reloaded || true")?;
     for (minor, marker) in [
         "1a1b2c3d4e5f",
@@ -164,7 +176,13 @@ fn files() -> Told {
             "{marker}: {head}"
         );
     }
-    // The sixth makes the first one go.
+    ended(&lease.controller(TINY).run(&["rollback", "demo"])?, 0);
+    // What was gone back from is in no slot any more once another one has come.
+    with_files(&repository, "6a1b2c3d4e5f")?;
+    ended(&deploy(&lease, &repository, "1.4.1")?, 0);
+    let (head, _) = ask(host, "/static/site.4a1b2c3d4e5f.css", "")?;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    // The seventh makes the first ones go.
     with_files(&repository, "5a1b2c3d4e5f")?;
     ended(&deploy(&lease, &repository, "1.5.0")?, 0);
     let (head, _) = ask(host, "/static/site.0a1b2c3d4e5f.css", "")?;
@@ -173,6 +191,59 @@ fn files() -> Told {
         host.sh("cat /srv/longshore/tiny/shared/media/film.0a1b2c3d4e5f.mp4")?,
         "0123456789"
     );
+    Ok(())
+}
+
+/// Serves requests as WSGI would not: an upgraded connection is echoed.
+const ECHO: &str = "\
+import os, socket, sys, threading
+path = sys.argv[1]
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+os.chmod(path, 0o777)
+server.listen(64)
+def serve(one):
+    head = b''
+    while b'\\r\\n\\r\\n' not in head:
+        head += one.recv(4096)
+    if b'upgrade: websocket' in head.lower():
+        one.sendall(b'HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n\\r\\n')
+        while data := one.recv(4096):
+            one.sendall(data)
+    else:
+        body = os.environ['LONGSHORE_VERSION'].encode() + b'\\n'
+        one.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n' % len(body) + body)
+    one.close()
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+";
+
+/// Speaks to the site as a browser's websocket does, says something twice, and is silent between.
+const CLIENT: &str = "\
+import socket, time
+one = socket.create_connection(('127.0.0.1', 80), 10)
+one.sendall(b'GET /ws/chat HTTP/1.1\\r\\nHost: tiny.test\\r\\nConnection: Upgrade\\r\\nUpgrade: websocket\\r\\n\\r\\n')
+print(one.recv(4096).split(b'\\r\\n')[0].decode())
+for word in (b'one', b'two'):
+    one.sendall(word)
+    print(one.recv(4096).decode())
+    time.sleep(4)
+";
+
+fn websocket() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let repository = lease.repository(TINY)?;
+    fs_err::write(repository.folder().join("serve.py"), ECHO)?;
+    repository.change_app_file(|text| format!("{text}\n[site]\nwebsockets = [\"/ws/\"]\n"))?;
+    ended(&deploy(&lease, &repository, "1.0.0")?, 0);
+    // One that nginx waits for only three seconds would be cut off: so it is the section that counts.
+    let site = "/etc/nginx/conf.d/longshore-tiny.conf";
+    let said = host.sh(&format!("grep -A6 'location ^~ /ws/' {site}"))?;
+    assert!(said.contains("proxy_read_timeout 1h;"), "{said}");
+    host.sh(&format!("sed -i 's/server_name tiny.test;/&\\n    proxy_read_timeout 3s;/' {site} && nginx -s reload && sleep 1"))?;
+    let said = host.sh(&format!("python3 -c \"{CLIENT}\""))?;
+    assert_eq!(said, "HTTP/1.1 101 Switching Protocols\none\ntwo\n");
     Ok(())
 }
 

@@ -15,12 +15,12 @@ use crate::{process as program, say};
 const MIRROR: &str = "LONGSHORE_LAB_MIRROR";
 const LOCAL_AUTHORITIES: &str = "/usr/local/share/ca-certificates";
 /// Raise it when what `finish` does changes: it is part of every base's name.
-const RECIPE: u32 = 3;
+const RECIPE: u32 = 4;
 
 /// What a host has before anybody does anything to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Ready for an agent: nginx, Python, SQLite.
+    /// Ready for an agent: nginx, Python, SQLite; PostgreSQL and Redis, asleep.
     Serving,
     /// As a provider hands it over: sshd and sudo.
     Bare(Suite),
@@ -49,6 +49,9 @@ impl Suite {
 /// cache; nothing of it is installed.
 const FETCHED: &str = "nginx python3 python3-venv unattended-upgrades systemd-timesyncd nftables \
                        python3-systemd fail2ban tzdata certbot pebble openssl curl";
+
+/// What an app of some stories needs, and is started by those alone.
+const ASLEEP: &str = "postgresql redis-server";
 
 impl Kind {
     fn name(self) -> String {
@@ -95,7 +98,12 @@ impl Kind {
     /// What is done inside it last.
     fn last_words(self) -> String {
         match self {
-            Self::Serving => "update-ca-certificates && apt-get clean".to_owned(),
+            Self::Serving => format!(
+                "update-ca-certificates && apt-get -qq update && \
+                 DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install {ASLEEP} && \
+                 systemctl --quiet disable {ASLEEP} && \
+                 apt-get clean && rm -rf /var/lib/apt/lists && mkdir -p /var/lib/apt/lists/partial"
+            ),
             // The lists are taken away again: a new server has to fetch its own.
             Self::Bare(_) => format!(
                 "update-ca-certificates && apt-get -qq update && apt-get clean && \

@@ -141,6 +141,14 @@ impl Repository {
         &self.folder
     }
 
+    /// Lays what is below `tests/apps/<name>` over it.
+    pub fn grow(&self, name: &str) -> Result<(), Error> {
+        Ok(copy(
+            &binaries::workspace().join("tests/apps").join(name),
+            &self.folder,
+        )?)
+    }
+
     /// Changes the app file, for tests that need another one.
     pub fn change_app_file(&self, change: impl Fn(&str) -> String) -> Result<(), Error> {
         let path = self.folder.join("longshore.toml");

@@ -23,6 +23,7 @@ pub(super) fn applied(
         release: &layout.release(&manifest.version),
         mount: Mount::ReadOnly,
         environment: release_environment(manifest).collect(),
+        files: &manifest.app_file.settings.files,
         longest: manifest.app_file.migrate.timeout,
     };
     let said = unit.ask(operation, check.as_str())?;

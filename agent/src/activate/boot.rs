@@ -14,6 +14,7 @@ use super::{live, processes};
 use crate::command::{self, CommandError};
 use crate::journal;
 use crate::layout::{APPS, AppLayout};
+use crate::settings::files;
 use crate::systemd;
 
 /// nginx starts after this, whether or not every slot listens by then.
@@ -82,8 +83,15 @@ fn start(layout: &AppLayout, live: &live::Live) -> Result<(), BootError> {
     }
     // A power cut may have come between the lasting truth and what follows from it.
     live::show(layout, live.slot, &live.version).map_err(BootError::Links)?;
+    if let Ok(manifest) = live::manifest(layout, &live.version)
+        && let Err(trouble) = files::lay_out(layout, &manifest.app_file.settings.files)
+    {
+        journal::say(&trouble.message());
+    }
     systemd::start(&[layout.unit(live.slot)])?;
-    systemd::start(&processes::units(layout, live.slot))?;
-    systemd::start(&processes::timer_units(layout))?;
+    // nginx waits for none of these, and one that cannot start keeps no other from it.
+    let mut beside = processes::units(layout, live.slot);
+    beside.extend(processes::timer_units(layout));
+    systemd::start_soon(&beside)?;
     Ok(())
 }

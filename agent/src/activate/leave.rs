@@ -116,6 +116,7 @@ impl Leave {
                 release: &self.layout.release(&from.version),
                 mount: Mount::ReadOnly,
                 environment,
+                files: &from.app_file.settings.files,
                 longest: from.app_file.migrate.timeout,
             };
             let undone = steps

@@ -63,6 +63,7 @@ impl Migration {
             release: &self.layout.release(version),
             mount: Mount::ReadOnly,
             environment: release_environment(&self.manifest).collect(),
+            files: &self.manifest.app_file.settings.files,
             longest: self.manifest.app_file.migrate.timeout,
         };
         let backup = &self.manifest.app_file.backup.run;

@@ -7,45 +7,116 @@ use longshore_shared::name::ProcessName;
 use longshore_shared::wire::latest::{ProcessState, ProcessStatus};
 
 use super::live::Live;
-use crate::layout::AppLayout;
+use crate::layout::{AppLayout, other_slot};
 use crate::systemd::{self, Shown};
 
-/// The processes of the live release on this host, and its timers.
+/// The processes of the live release on this host, those of the one before that still end, and timers.
 pub(crate) fn statuses(
     layout: &AppLayout,
     live: &Live,
     manifest: Option<&Manifest>,
+    single_here: bool,
 ) -> Vec<ProcessStatus> {
-    let (processes, timers) = (layout.processes(live.slot), layout.timers());
-    if processes.is_empty() && timers.is_empty() {
-        return Vec::new();
-    }
-    let mut units: Vec<String> = processes
-        .iter()
-        .map(|name| layout.process_unit(live.slot, name))
-        .collect();
+    let (own, other) = (live.slot, other_slot(live.slot));
+    let (processes, left, timers) = (
+        layout.processes(own),
+        layout.processes(other),
+        layout.timers(),
+    );
+    let mut all = missing(layout, live, manifest, single_here);
+    let unit = |slot| move |name: &ProcessName| layout.process_unit(slot, name);
+    let mut units: Vec<String> = processes.iter().map(unit(own)).collect();
+    units.extend(left.iter().map(unit(other)));
     units.extend(timers.iter().flat_map(|name| layout.timer_units(name)));
-    let Ok(shown) = systemd::show(&units) else {
-        return Vec::new();
-    };
-    let (own, of_timers) = shown.split_at(processes.len().min(shown.len()));
-    let mut all: Vec<ProcessStatus> = processes
+    if units.is_empty() {
+        return all;
+    }
+    let shown = systemd::show(&units).unwrap_or_default();
+    let mut shown = shown.into_iter();
+    let own: Vec<(ProcessName, Option<Shown>)> = processes
         .into_iter()
-        .zip(own)
-        .map(|(name, unit)| process(name, unit))
+        .map(|name| (name, shown.next()))
         .collect();
-    for (name, units) in timers.into_iter().zip(of_timers.chunks(2)) {
-        if let [service, unit] = units {
-            let timer = manifest.and_then(|manifest| manifest.app_file.timers.get(&name));
-            all.push(timed(name, service, unit, timer));
+    let left: Vec<(ProcessName, Option<Shown>)> =
+        left.into_iter().map(|name| (name, shown.next())).collect();
+    let ending = |name: &ProcessName| {
+        left.iter().any(|(left, unit)| {
+            left == name
+                && unit
+                    .as_ref()
+                    .is_some_and(|unit| unit.active == "deactivating")
+        })
+    };
+    for (name, unit) in own {
+        let waits = ending(&name);
+        all.push(match unit {
+            Some(unit) => process(name, &unit, waits),
+            None => unknown(name),
+        });
+    }
+    let at_work = |unit: &Shown| matches!(unit.active.as_str(), "active" | "deactivating");
+    for (name, unit) in &left {
+        if let Some(unit) = unit.as_ref().filter(|unit| at_work(unit)) {
+            all.push(ProcessStatus {
+                state: ProcessState::Ending,
+                ..process(name.clone(), unit, false)
+            });
         }
+    }
+    for name in timers {
+        let timer = manifest.and_then(|manifest| manifest.app_file.timers.get(&name));
+        all.push(match (shown.next(), shown.next()) {
+            (Some(service), Some(unit)) => timed(name, &service, &unit, timer),
+            _ => unknown(name),
+        });
     }
     all
 }
 
-fn process(name: ProcessName, unit: &Shown) -> ProcessStatus {
+/// What the release names for this host, and what has no unit here.
+fn missing(
+    layout: &AppLayout,
+    live: &Live,
+    manifest: Option<&Manifest>,
+    single_here: bool,
+) -> Vec<ProcessStatus> {
+    let Some(file) = manifest.map(|manifest| &manifest.app_file) else {
+        return Vec::new();
+    };
+    let (there, timers) = (layout.processes(live.slot), layout.timers());
+    let processes = file.processes.iter();
+    let processes = processes
+        .filter(|(name, process)| (single_here || !process.single) && !there.contains(name))
+        .map(|(name, _)| name);
+    let wanted = file.timers.iter();
+    let wanted = wanted
+        .filter(|(name, timer)| (single_here || !timer.single) && !timers.contains(name))
+        .map(|(name, _)| name);
+    let lacking = |name: &ProcessName| ProcessStatus {
+        state: ProcessState::Failed,
+        ended: Some("it has no unit here: longshore restart".to_owned()),
+        ..unknown(name.clone())
+    };
+    processes.chain(wanted).map(lacking).collect()
+}
+
+/// Where systemd does not answer.
+fn unknown(name: ProcessName) -> ProcessStatus {
+    ProcessStatus {
+        name,
+        state: ProcessState::Unknown,
+        ended: None,
+        restarts: 0,
+        since: None,
+        next: None,
+    }
+}
+
+fn process(name: ProcessName, unit: &Shown, waits: bool) -> ProcessStatus {
     let state = match (unit.active.as_str(), unit.sub.as_str()) {
         ("active", _) => ProcessState::Running,
+        // The one before has work in hand.
+        ("inactive", _) if waits => ProcessState::Waiting,
         (_, "auto-restart") => ProcessState::Restarting,
         ("activating" | "reloading", _) => ProcessState::Restarting,
         _ => ProcessState::Failed,
@@ -53,7 +124,7 @@ fn process(name: ProcessName, unit: &Shown) -> ProcessStatus {
     ProcessStatus {
         name,
         state,
-        ended: (state != ProcessState::Running || unit.restarts > 0)
+        ended: (state == ProcessState::Failed || unit.restarts > 0)
             .then(|| unit.how())
             .flatten(),
         restarts: unit.restarts,

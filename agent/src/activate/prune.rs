@@ -40,7 +40,10 @@ pub(crate) fn prune(
     let surplus = surplus(&releases, &held, keep as usize);
     let served: Vec<Version> = releases
         .iter()
-        .filter(|release| release.verdict == Verdict::Good && !surplus.contains(&release.version))
+        .filter(|release| {
+            let version = &release.version;
+            !surplus.contains(version) && servings.iter().any(|(served, _)| served == version)
+        })
         .map(|release| release.version.clone())
         .collect();
     if let Err(error) = kept::show(&layout.kept(), &served) {

@@ -49,7 +49,7 @@ fn hand_over(layout: &AppLayout, slot: Slot, manifest: &Manifest) -> Result<(), 
     let host = Host::load().map_err(|error| Trouble::because(&error, restart))?;
     let single_here = host.apps.get(&layout.app).is_some_and(|app| app.single);
     processes::hand_over(layout, slot, manifest, single_here)
-        .map_err(|error| Trouble::because(&error, restart))
+        .map_err(|error| error.trouble(restart))
 }
 
 /// Writes down what serves, keeps the other slot warm for a while, and prunes.

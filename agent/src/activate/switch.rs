@@ -151,8 +151,9 @@ impl Switch {
         })?;
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut remarks: Vec<String> = self.other_settings(agent).into_iter().collect();
+        remarks.extend(self.is_open_now());
+        remarks.extend(self.hand_over(operation));
         if self.way != Way::Stay {
-            remarks.extend(self.hand_over(operation));
             let left = self.live.as_ref().map(|live| &live.version);
             // The release serves. Whatever is wrong with the rest, it is not a failed switch.
             let settled = operation.step_to_the_end("settle", || {
@@ -184,11 +185,8 @@ impl Switch {
             }
             proven.map_err(|trouble| self.undo(agent, operation, trouble))?;
         } else {
+            // Its processes follow once it serves: some may still be ending, and nobody waits for that.
             operation.unchanged("start", "it runs already, and is healthy");
-            if self.way == Way::Warm {
-                self.start_processes()
-                    .map_err(|trouble| self.undo(agent, operation, trouble))?;
-            }
         }
         self.install_site(operation)
             .map_err(|trouble| self.undo(agent, operation, trouble))?;
@@ -221,7 +219,8 @@ impl Switch {
                 let log = systemd::log(&unit, 20, Some(begun.1));
                 Trouble::because(&error, MEND).with_log(log)
             })?;
-            self.start_processes()
+            processes::start_beside_others(&self.layout, self.slot, &self.manifest)
+                .map_err(|error| error.trouble(MEND))
         })?;
         let candidate = Candidate {
             layout: &self.layout,
@@ -232,15 +231,8 @@ impl Switch {
         };
         operation.step("health", || {
             candidate.wait(operation)?;
-            processes::prove(&beside, begun, operation)
+            beside.prove(operation)
         })
-    }
-
-    /// Those that may run beside the ones of the slot that serves.
-    fn start_processes(&self) -> Result<Vec<String>, Trouble> {
-        let beside = processes::beside_others(&self.layout, self.slot, &self.manifest);
-        systemd::start(&beside).map_err(|error| Trouble::because(&error, MEND))?;
-        Ok(beside)
     }
 
     /// Settings are not rolled back with code: whoever goes back is told which are others by now.
@@ -257,6 +249,16 @@ impl Switch {
         ))
     }
 
+    /// Who may see a site comes and goes with the release.
+    fn is_open_now(&self) -> Option<String> {
+        let left = live::manifest(&self.layout, &self.live.as_ref()?.version).ok()?;
+        let closed = |manifest: &Manifest| manifest.app_file.site.basic_auth.is_some();
+        let (now, before) = (&self.manifest.version, &left.version);
+        (closed(&left) && !closed(&self.manifest) && self.front.is_some()).then(|| {
+            format!("the site is open to everybody: {now} has no `basic_auth`, and {before} had")
+        })
+    }
+
     /// The release serves, whatever becomes of what runs beside it. What went wrong.
     fn hand_over(&self, operation: &Operation) -> Option<String> {
         if !processes::any(&self.layout, &self.manifest) {
@@ -264,7 +266,7 @@ impl Switch {
         }
         let handed = operation.step_to_the_end("processes", || {
             processes::hand_over(&self.layout, self.slot, &self.manifest, self.single_here)
-                .map_err(|error| Trouble::because(&error, MEND_PROCESSES))
+                .map_err(|error| error.trouble(MEND_PROCESSES))
         });
         handed.err().map(|trouble| trouble.message())
     }
@@ -272,23 +274,23 @@ impl Switch {
     /// Empties the idle slot and puts the release there.
     fn prepare_slot(&self, agent: &Agent) -> Result<(), Trouble> {
         let (layout, slot) = (&self.layout, self.slot);
-        let mut before = processes::units(layout, slot);
+        // What still works beside it, or ends, does so in the release that it was started in.
+        systemd::stop_soon(&processes::units(layout, slot))
+            .map_err(|error| Trouble::because(&error, MEND))?;
         if layout.unit_file(slot).exists() {
-            before.push(layout.unit(slot));
+            systemd::stop(&[layout.unit(slot)]).map_err(|error| Trouble::because(&error, MEND))?;
         }
-        systemd::stop(&before).map_err(|error| Trouble::because(&error, MEND))?;
         agent.ledger.set_warm(&layout.app, None)?;
+        settings::files::lay_out(layout, &self.manifest.app_file.settings.files)?;
         let unit = units::slot(layout, slot, &self.manifest);
         let changed = live::fill(layout, slot, &self.manifest.version)
-            .and_then(|()| {
-                let beside = processes::install(layout, slot, &self.manifest, self.single_here)?;
-                Ok(put(&layout.unit_file(slot), &unit)? || beside)
-            })
+            .and_then(|()| put(&layout.unit_file(slot), &unit))
             .map_err(|error| Trouble::because(&error, MEND))?;
         if changed {
             systemd::reload_units().map_err(|error| Trouble::because(&error, MEND))?;
         }
-        Ok(())
+        processes::install(layout, slot, &self.manifest, self.single_here)
+            .map_err(|error| error.trouble(MEND))
     }
 
     fn install_site(&self, operation: &Operation) -> Result<(), Trouble> {

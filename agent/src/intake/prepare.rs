@@ -51,6 +51,7 @@ pub(super) fn prepare(
             release: folder,
             mount: Mount::Writable,
             environment: release_environment(manifest).collect(),
+            files: &manifest.app_file.settings.files,
             longest: LONGEST_STEP,
         };
         unit.run(operation, "prepare", command)

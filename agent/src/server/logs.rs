@@ -2,10 +2,12 @@
 
 use std::os::unix::net::UnixStream;
 
-use longshore_shared::name::AppName;
-use longshore_shared::wire::latest::{FromAgent, LogLine, Reply, ToAgent};
+use longshore_shared::app_file::AppFile;
+use longshore_shared::name::{AppName, ProcessName};
+use longshore_shared::wire::latest::{FromAgent, LogLine, Reply, Slot, ToAgent};
 
 use super::orders::{Session, knows};
+use crate::activate::live;
 use crate::host::{HostedApp, Right};
 use crate::layout::AppLayout;
 use crate::logs::{Lines, Programs, Wanted};
@@ -36,6 +38,12 @@ impl Session<'_> {
         let front = host.apps.get(app).and_then(HostedApp::front);
         wanted.domain = front.map(|front| front.domain.as_str().to_owned());
         wanted.lines = wanted.lines.min(MOST_LINES);
+        if let Some(name) = unknown(&AppLayout::new(app), &wanted) {
+            return Ok(Err(Trouble::refused(
+                format!("{app} has no process or timer {name} here"),
+                "`longshore status` lists what it has",
+            )));
+        }
         let (lines, programs) = match Lines::of(&AppLayout::new(app), &wanted) {
             Ok(both) => both,
             Err(error) => {
@@ -76,6 +84,22 @@ impl Session<'_> {
             told.and(watched)
         })
     }
+}
+
+/// Somebody may have mistyped a name. One that runs on another host is known here, too.
+fn unknown<'a>(layout: &AppLayout, wanted: &'a Wanted) -> Option<&'a ProcessName> {
+    let slots = [Slot::Blue, Slot::Green];
+    let files: Vec<AppFile> = slots
+        .iter()
+        .filter_map(|slot| live::in_slot(layout, *slot))
+        .filter_map(|version| live::manifest(layout, &version).ok())
+        .map(|manifest| manifest.app_file)
+        .collect();
+    let known = |name: &&ProcessName| {
+        let mut files = files.iter();
+        files.any(|file| file.processes.contains_key(name) || file.timers.contains_key(name))
+    };
+    wanted.processes.iter().find(|name| !known(name))
 }
 
 fn send(writer: &mut Writer, lines: Vec<LogLine>) -> Result<(), PeerError> {

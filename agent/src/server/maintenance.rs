@@ -15,10 +15,18 @@ impl Session<'_> {
         let host = self.allowed(Right::Deploy)?;
         knows(&host, app)?;
         let layout = AppLayout::new(app);
-        if !layout.home().is_dir() {
+        let site = fs_err::read_to_string(layout.site()).unwrap_or_default();
+        if on && site.is_empty() {
             return Err(Trouble::refused(
-                format!("{app} was never deployed here, so there is no site to close"),
-                "deploy it first",
+                format!("{app} has no site here that could be closed"),
+                "deploy it first; without a `domain` in the inventory it has none",
+            ));
+        }
+        // One that an agent of before has made does not look for the file.
+        if on && !site.contains(&layout.maintenance().display().to_string()) {
+            return Err(Trouble::refused(
+                format!("the site of {app} was made by an earlier agent, and cannot be closed"),
+                "restart the app, which makes it anew: `longshore restart`",
             ));
         }
         let who = &self.peer.person().name;

@@ -1,6 +1,7 @@
 //! An app's settings on this host: a file that systemd gives to every process of the app, and that
 //! root alone can read. Each change is a new number; what was before is kept beside it for a while.
 
+pub(crate) mod files;
 mod kept;
 
 use jiff::Timestamp;
@@ -133,6 +134,7 @@ pub(crate) fn change(
     let what = difference(&now.settings, &settings);
     operation.step_to_the_end("settings", || {
         store.put(&now, &settings, again, who)?;
+        files::lay_out(layout, &files::laid_out(layout))?;
         forget_warm(agent, layout)
     })?;
     let now = store.now()?;

@@ -90,6 +90,7 @@ fn process_row(process: &ProcessStatus) -> [String; 4] {
         ProcessState::Running => "running",
         ProcessState::Restarting => "RESTARTING",
         ProcessState::Waiting => "waiting",
+        ProcessState::Ending => "ending",
         ProcessState::Failed => "FAILED",
         ProcessState::Unknown => "?",
     };

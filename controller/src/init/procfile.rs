@@ -64,12 +64,18 @@ pub(super) fn fill(procfile: &Procfile, project: &mut Project) {
     for (name, command) in &procfile.others {
         let plain = name.to_ascii_lowercase().replace('_', "-");
         match ProcessName::new(plain) {
-            Ok(plain) if app_file::Process::may_be_called(&plain) => {
+            Ok(plain)
+                if app_file::Process::may_be_called(&plain)
+                    && project
+                        .processes
+                        .iter()
+                        .all(|one| one.name != plain.as_str()) =>
+            {
                 project.processes.push(Process {
                     single: CLOCKS.iter().any(|clock| plain.as_str().contains(clock)),
                     name: plain.to_string(),
                     command: in_venv(command),
-                })
+                });
             }
             _ => project.doubts.push(format!(
                 "Of the Procfile, {name} is not run: write it as a [process] under another name."

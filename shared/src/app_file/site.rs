@@ -12,10 +12,12 @@ use crate::settings::SettingName;
 /// Below it the agent asks nginx, and an authority asks for what it gave.
 const OWN: &str = "/.well-known/";
 /// They are for a connection, or for one answer, and never for all.
-const NOT_TO_ADD: [&str; 8] = [
+const NOT_TO_ADD: [&str; 10] = [
+    "cache-control",
     "connection",
     "content-encoding",
     "content-length",
+    "content-type",
     "date",
     "keep-alive",
     "set-cookie",
@@ -66,13 +68,29 @@ impl Site {
         if let Some(path) = paths().find(|path| path.as_str().starts_with(OWN)) {
             return Err(AppFileError::OwnPath(path.to_string()));
         }
-        let mut all: Vec<&str> = paths()
-            .chain(static_files.keys())
-            .map(|path| path.as_str().trim_end_matches('/'))
+        // A redirect is of one path exactly, and a place with and without a slash are two of them.
+        let bare = |path: &SitePath| path.as_str().trim_end_matches('/').to_owned();
+        let mut places: Vec<String> = self.websockets.iter().map(bare).collect();
+        places.extend(static_files.keys().map(bare));
+        places.sort_unstable();
+        if let Some(twice) = places.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(AppFileError::PathTwice(twice[0].clone()));
+        }
+        if places.iter().any(String::is_empty) {
+            return Err(AppFileError::PathTwice("/".to_owned()));
+        }
+        let mut redirects = self.redirects.keys();
+        if let Some(path) = redirects.find(|path| places.contains(&bare(path))) {
+            return Err(AppFileError::PathTwice(path.to_string()));
+        }
+        let mut names: Vec<String> = self
+            .headers
+            .keys()
+            .map(|name| name.as_str().to_ascii_lowercase())
             .collect();
-        all.sort_unstable();
-        if let Some(twice) = all.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(AppFileError::PathTwice(twice[0].to_owned()));
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(AppFileError::HeaderTwice(twice[0].clone()));
         }
         let own = |(from, to): &(&SitePath, &RedirectTarget)| from.as_str() == to.as_str();
         match self.redirects.iter().find(own) {
@@ -163,5 +181,8 @@ mod tests {
         assert!(checked(r#"{"redirects":{"/ws/":"/x"},"websockets":["/ws/"]}"#).is_err());
         assert!(checked(r#"{"redirects":{"/.well-known/longshore-site":"/x"}}"#).is_err());
         assert!(checked(r#"{"redirects":{"/a":"/a"}}"#).is_err());
+        assert!(checked(r#"{"redirects":{"/a":"/b","/a/":"/b"}}"#).is_ok());
+        assert!(checked(r#"{"websockets":["/"]}"#).is_err());
+        assert!(checked(r#"{"headers":{"X-A":"1","x-a":"2"}}"#).is_err());
     }
 }

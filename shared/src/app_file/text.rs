@@ -113,6 +113,26 @@ checked_text!(
     }
 );
 
+impl Command {
+    /// Whether a shell would start one program for it, and nothing beside or after that.
+    pub fn is_one_program(&self) -> bool {
+        let mut quote = None;
+        let mut escaped = false;
+        for c in self.0.chars() {
+            match (quote, c) {
+                _ if escaped => escaped = false,
+                (None | Some('"'), '\\') => escaped = true,
+                (Some(open), c) if c == open => quote = None,
+                (Some(_), _) => {}
+                (None, '\'' | '"') => quote = Some(c),
+                (None, ';' | '&' | '|') => return false,
+                (None, _) => {}
+            }
+        }
+        true
+    }
+}
+
 /// A number of bytes, written as `20m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

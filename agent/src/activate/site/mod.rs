@@ -212,12 +212,14 @@ pub(crate) fn restore(
     manifest: &Manifest,
     front: &Front,
 ) -> Result<(), SiteError> {
-    let of = |users| Site::with(layout, manifest, front, users);
-    // Where nobody can tell any more who may see it, nobody new may.
-    let site = of(Users::of(layout, manifest).unwrap_or(Users::AsBefore));
-    let is_open =
-        || matches!(site.users, Users::AsBefore) && of(Users::Everybody).is_served(layout, front);
-    if site.is_served(layout, front) || is_open() {
+    // Where nobody can tell any more who may see it, it is as it was before.
+    let as_before = || match layout.site_users().exists() {
+        true => Users::AsBefore,
+        false => Users::Off,
+    };
+    let users = Users::of(layout, manifest).unwrap_or_else(|_| as_before());
+    let site = Site::with(layout, manifest, front, users);
+    if site.is_served(layout, front) {
         return Ok(());
     }
     let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
 //! The text of a site, made from a fixed form: an app file fills it in, and cannot break out of it.
 
-use longshore_shared::app_file::{AppFile, Site};
+use longshore_shared::app_file::{AppFile, RedirectTarget, Site, SitePath};
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::manifest::Manifest;
 
@@ -44,6 +44,7 @@ pub(super) fn render(
         .replace("{websockets}", &websockets(&file.site))
         .replace("{maintenance}", &maintenance(layout, &file.site))
         .replace("{unavailable}", UNAVAILABLE)
+        .replace("{inner_headers}", &headers(&file.site, "        "))
         .replace("{static}", &static_locations(layout, file))
         .replace("{headers}", &headers(&file.site, "    "))
         .replace("{live_socket}", &layout.live_socket().display().to_string())
@@ -74,8 +75,13 @@ fn headers(site: &Site, indent: &str) -> String {
 }
 
 fn redirects(site: &Site) -> String {
-    let location = |(from, to): (&_, &_)| {
-        format!("    location = {from} {{\n        return 301 {to}$is_args$args;\n    }}\n")
+    let location = |(from, to): (&SitePath, &RedirectTarget)| {
+        // What has a query of its own keeps it.
+        let query = match to.as_str().contains(['?', '#']) {
+            true => "",
+            false => "$is_args$args",
+        };
+        format!("    location = {from} {{\n        return 301 {to}{query};\n    }}\n")
     };
     site.redirects.iter().map(location).collect()
 }
@@ -103,27 +109,29 @@ fn maintenance(layout: &AppLayout, site: &Site) -> String {
     let Some(page) = &site.maintenance else {
         return format!("    error_page 503 {UNAVAILABLE};\n");
     };
-    let home = layout.current();
+    let (current, home) = (layout.current(), layout.home().display());
+    let (current, headers) = (current.display(), headers(site, "        "));
     // A named location would be asked with the visitor's own method, which no file takes.
     format!(
         "    error_page 503 {MAINTENANCE};
     location = {MAINTENANCE} {{
         internal;
         auth_basic off;
-        root {};
+        root {current};
+        disable_symlinks if_not_owner from={home};
         try_files \"/{page}\" {UNAVAILABLE};
         default_type text/html;
         add_header Retry-After 120 always;
         add_header Cache-Control no-store always;
-    }}
+{headers}    }}
 ",
-        home.display()
     )
 }
 
 fn static_locations(layout: &AppLayout, file: &AppFile) -> String {
     let mut text = String::new();
-    for (path, folder) in &file.static_files {
+    // The longer path of two comes first: nginx takes the first one that fits.
+    for (path, folder) in file.static_files.iter().rev() {
         let is_shared = file.shared.dirs.iter().any(|dir| {
             let rest = folder.as_str().strip_prefix(dir.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -159,7 +167,8 @@ fn static_body(layout: &AppLayout, file: &AppFile, folder: &str, is_shared: bool
         let kept = (0..file.app.keep_releases).map(|place| format!("/kept/{place}"));
         let places = own.into_iter().chain(kept);
         (
-            String::new(),
+            // A step may have made links; none of them leads to what is not the release's.
+            format!("        disable_symlinks if_not_owner from={home};\n"),
             places.map(|place| format!("{place}/{folder}")).collect(),
         )
     };

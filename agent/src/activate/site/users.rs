@@ -1,7 +1,8 @@
 //! Who may see a site that is not for everybody: nginx asks a file, which is made of a setting.
 
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use longshore_shared::manifest::Manifest;
 
@@ -9,13 +10,19 @@ use super::{SiteError, nginx_group};
 use crate::layout::AppLayout;
 use crate::names;
 use crate::settings;
-use crate::system_file::put_with_mode;
+use crate::system_file::put_for_group;
 
+/// How hashes begin that nginx can check.
+const SCHEMES: [&str; 9] = [
+    "$2a$", "$2b$", "$2y$", "$apr1$", "$1$", "$5$", "$6$", "$y$", "{SSHA}",
+];
 /// A setting that says that everybody may.
 const OFF: &str = "off";
 
 pub(super) enum Users {
     Everybody,
+    /// The setting says that everybody may, which another one may change.
+    Off,
     /// As nginx reads them.
     These(String),
     /// Whoever may by now: the setting that says who was taken away meanwhile.
@@ -34,7 +41,7 @@ impl Users {
             None => Err(SiteError::Users(format!(
                 "[site] `basic_auth` names the setting {name}, which is not set here"
             ))),
-            Some(OFF) => Ok(Self::Everybody),
+            Some(OFF) => Ok(Self::Off),
             Some(text) if fits(text) => Ok(Self::These(format!("{text}\n"))),
             Some(_) => Err(SiteError::Users(format!(
                 "the setting {name} is no list of users with hashes of their passwords"
@@ -44,9 +51,9 @@ impl Users {
 
     pub(super) fn directives(&self, layout: &AppLayout) -> String {
         match self {
-            Self::Everybody => String::new(),
+            Self::Everybody | Self::Off => String::new(),
             Self::These(_) | Self::AsBefore => format!(
-                "    auth_basic \"{}\";\n    auth_basic_user_file {};\n",
+                "    auth_basic \"{}\";\n    auth_basic_user_file {};\n    proxy_set_header Authorization \"\";\n",
                 layout.app,
                 layout.site_users().display()
             ),
@@ -56,23 +63,35 @@ impl Users {
     pub(super) fn are_installed(&self, layout: &AppLayout) -> bool {
         match self {
             Self::Everybody | Self::AsBefore => true,
+            Self::Off => !layout.site_users().exists(),
             Self::These(text) => {
-                fs_err::read_to_string(layout.site_users()).is_ok_and(|there| there == *text)
+                let file = layout.site_users();
+                let group = fs_err::metadata(&file).ok().map(|about| about.gid());
+                group == names::group(&nginx_group())
+                    && fs_err::read_to_string(&file).is_ok_and(|there| there == *text)
             }
         }
     }
 
     /// Readable by nginx, which asks it for each request.
     pub(super) fn install(&self, layout: &AppLayout) -> io::Result<()> {
-        let Self::These(text) = self else {
-            return Ok(());
+        let text = match self {
+            Self::Everybody | Self::AsBefore => return Ok(()),
+            Self::Off => return remove(&layout.site_users()),
+            Self::These(text) => text,
         };
         if self.are_installed(layout) {
             return Ok(());
         }
         let group = names::group(&nginx_group());
-        put_with_mode(&layout.site_users(), text.as_bytes(), 0o640)?;
-        chown(layout.site_users(), None, group)
+        put_for_group(&layout.site_users(), text.as_bytes(), 0o640, group)
+    }
+}
+
+fn remove(file: &Path) -> io::Result<()> {
+    match fs_err::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -80,7 +99,7 @@ impl Users {
 fn fits(text: &str) -> bool {
     let line = |line: &str| {
         line.trim_end().split_once(':').is_some_and(|(name, hash)| {
-            !name.is_empty() && (hash.starts_with('$') || hash.starts_with("{SSHA}"))
+            !name.is_empty() && SCHEMES.iter().any(|scheme| hash.starts_with(scheme))
         })
     };
     !text.is_empty() && text.lines().all(line)
@@ -105,6 +124,7 @@ mod tests {
             "ann:secret",
             ":$2y$05$abc",
             "ann:$2y$a\n\nbob:$2y$b",
+            "ann:$ecret",
             "on",
         ] {
             assert!(!fits(text), "{text:?}");

@@ -6,9 +6,10 @@ mod timer;
 
 use std::path::{Path, PathBuf};
 
-use longshore_shared::app_file::Limits;
+use longshore_shared::app_file::{AppFile, Limits};
 
 use crate::layout::{AppLayout, ReleaseFiles};
+use crate::settings::files;
 
 pub(super) use process::render as process;
 pub(super) use slot::render as slot;
@@ -21,7 +22,7 @@ struct Confined<'a> {
     release: &'a Path,
     /// Beside what is shared.
     writable: Option<PathBuf>,
-    limits: &'a Limits,
+    file: &'a AppFile,
 }
 
 impl Confined<'_> {
@@ -36,7 +37,9 @@ impl Confined<'_> {
             Some(folder) => format!(" {}", folder.display()),
             None => String::new(),
         };
-        let limits = limits(self.limits);
+        let limits = limits(&self.file.limits);
+        let files = files::properties(layout, &self.file.settings.files);
+        let files: String = files.iter().map(|line| format!("{line}\n")).collect();
         format!(
             "User={user}
 Group={user}
@@ -52,7 +55,7 @@ PrivateTmp=yes
 ProtectHome=yes
 ProtectSystem=strict
 ReadWritePaths={shared}{writable}
-{limits}"
+{files}{limits}"
         )
     }
 }
@@ -64,13 +67,30 @@ fn limits(limits: &Limits) -> String {
     line("LimitNOFILE", limits.open_files) + &line("TasksMax", limits.processes)
 }
 
-/// A line for the shell, as a unit's command.
+/// A line for the shell, as a unit's command. What is asked to end is the program, and not a shell
+/// around it.
+fn program(line: &str) -> String {
+    let (settings, program) = leading_settings(line);
+    shell(&format!("{settings}exec {program}"))
+}
+
 fn shell(line: &str) -> String {
-    command(&[
-        "/bin/sh".to_owned(),
-        "-c".to_owned(),
-        format!("exec {line}"),
-    ])
+    command(&["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()])
+}
+
+/// `A=1 B=2 ` of `A=1 B=2 program`, and the rest.
+fn leading_settings(line: &str) -> (&str, &str) {
+    let mut at = 0;
+    for word in line.split_inclusive(' ') {
+        let name = word.split_once('=').map(|(name, _)| name);
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_setting = name.is_some_and(|name| !name.is_empty() && name.chars().all(plain));
+        if !is_setting || word.contains(['"', '\'']) {
+            break;
+        }
+        at += word.len();
+    }
+    line.split_at(at)
 }
 
 fn command(words: &[String]) -> String {
@@ -108,5 +128,14 @@ mod tests {
             "\"exec a $$B %%h \\\"c\\\" \\\\\""
         );
         assert_eq!(quoted(""), "\"\"");
+    }
+
+    #[test]
+    fn a_program_is_the_units_own_process() {
+        assert_eq!(program("a --b"), "/bin/sh -c \"exec a --b\"");
+        assert_eq!(
+            program("A=1 B_2=x run --c=d"),
+            "/bin/sh -c \"A=1 B_2=x exec run --c=d\""
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::wire::latest::Slot;
 
-use super::{Confined, command, shell};
+use super::{Confined, command, program};
 use crate::layout::{AppLayout, slot_name};
 
 /// The text of the slot's unit for the release with this manifest.
@@ -16,7 +16,7 @@ pub(in crate::activate) fn render(layout: &AppLayout, slot: Slot, manifest: &Man
         layout,
         release: &layout.slot(slot),
         writable: Some(layout.socket_folder(slot)),
-        limits: &manifest.app_file.limits,
+        file: &manifest.app_file,
     }
     .lines();
     let start = start_line(layout, slot, manifest);
@@ -42,7 +42,7 @@ Environment=LONGSHORE_SLOT={name} LONGSHORE_SOCKET={socket}
 fn start_line(layout: &AppLayout, slot: Slot, manifest: &Manifest) -> String {
     let web = &manifest.app_file.web;
     if let Some(line) = &web.command {
-        return shell(line.as_str());
+        return program(line.as_str());
     }
     let own = Path::new(".venv/bin/gunicorn");
     let mut words: Vec<String> = if layout.release(&manifest.version).join(own).exists() {

@@ -19,7 +19,7 @@ pub(in crate::activate) fn render(
         layout,
         release: &layout.current(),
         writable: None,
-        limits: &manifest.app_file.limits,
+        file: &manifest.app_file,
     }
     .lines();
     let app = &layout.app;

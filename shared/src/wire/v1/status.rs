@@ -69,8 +69,10 @@ pub enum ProcessState {
     Running,
     /// It has ended, and is about to be started again.
     Restarting,
-    /// A timer, between two runs.
+    /// A timer, between two runs; or one that is to be alone, while the one before ends.
     Waiting,
+    /// Of the release before: it finishes what it has in hand.
+    Ending,
     /// It does not run, though it should; or a timer's last run failed.
     Failed,
     #[serde(other)]

@@ -1,0 +1,272 @@
+//! A Django team's week, with PostgreSQL, Celery and Redis, and without a line of shell by the team.
+
+use std::error::Error;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use longshore_lab::controller::{Answer, answer};
+use longshore_lab::host::Host;
+use longshore_lab::load::{Connections, Load};
+use longshore_lab::sample::{Behaviour, Repository, Sample};
+
+use crate::answers::{ended, kinds};
+use crate::branches::{git, migration, own_branch, undo_on_leave};
+use crate::stage::{Lease, lease};
+use crate::told::{Story, Told};
+
+pub(crate) const STORIES: &[Story] = &[Story {
+    name: "week::of_a_django_team",
+    tell: week,
+}];
+
+const CORTICO: Sample = Sample::Cortico;
+
+/// What ops do once, on the host that keeps the data.
+const SERVICES: &str = "
+echo \"listen_addresses = '*'\" >> /etc/postgresql/15/main/postgresql.conf
+echo 'host all all all scram-sha-256' >> /etc/postgresql/15/main/pg_hba.conf
+printf 'bind 0.0.0.0\\nprotected-mode no\\n' >> /etc/redis/redis.conf
+systemctl start postgresql redis-server
+until su postgres -c 'psql -qc \"select 1\"' >/dev/null 2>&1; do sleep 0.2; done
+su postgres -c \"psql -qc \\\"create role cortico login password 'first-of-all-secrets'\\\"\"
+su postgres -c 'createdb --owner cortico cortico'
+";
+
+fn psql(host: &Host, query: &str) -> Result<String, Box<dyn Error>> {
+    Ok(host
+        .sh(&format!(
+            "su postgres -c \"psql -qAt cortico -c \\\"{query}\\\"\""
+        ))?
+        .trim()
+        .to_owned())
+}
+
+/// A secret comes by standard input, and is on nobody's screen.
+fn set(lease: &Lease, name: &str, value: &str) -> Result<Answer, Box<dyn Error>> {
+    use std::io::Write as _;
+    let mut command = lease
+        .controller(CORTICO)
+        .command(&["settings", "set", "demo", name]);
+    command.arg("--json");
+    command.stdin(std::process::Stdio::piped());
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    let mut child = command.spawn()?;
+    child
+        .stdin
+        .take()
+        .ok_or("no input")?
+        .write_all(value.as_bytes())?;
+    Ok(answer(&child.wait_with_output()?))
+}
+
+fn visit(host: &Host, path: &str) -> Result<String, Box<dyn Error>> {
+    Ok(host.sh(&format!(
+        "curl -sSf --max-time 20 -H 'Host: {}' 'http://127.0.0.1{path}'",
+        CORTICO.domain()
+    ))?)
+}
+
+fn load(lease: &Lease) -> Load {
+    let mut load = lease.load(CORTICO);
+    load.path = "/reads".to_owned();
+    load.rate = Some(20.0);
+    load.workers = 2;
+    load.connections = Connections::Fresh;
+    load
+}
+
+fn deploy(lease: &Lease, repository: &Repository, version: &str) -> Result<Answer, Box<dyn Error>> {
+    let release = lease.release(repository, version, &Behaviour::Good)?;
+    lease.deploy(CORTICO, &release)
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> Result<bool, Box<dyn Error>>) -> Told {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so()? {
+        if Instant::now() > deadline {
+            return Err(format!("it never came to this: {what}").into());
+        }
+        thread::sleep(Duration::from_millis(300));
+    }
+    Ok(())
+}
+
+fn week() -> Told {
+    let lease = lease(2)?;
+    let [first, second] = [&lease.hosts[0], &lease.hosts[1]];
+    first.sh(SERVICES)?;
+    first.sh("sed -i '/apps.cortico/a single = true' /etc/longshore/host.toml")?;
+    let controller = lease.controller(CORTICO);
+    let repository = lease.repository(CORTICO)?;
+    repository.grow("week")?;
+
+    // Monday: settings, and the first release.
+    let address = first.address;
+    let url =
+        |user: &str, password: &str| format!("postgresql://{user}:{password}@{address}/cortico");
+    ended(
+        &set(
+            &lease,
+            "DATABASE_URL",
+            &url("cortico", "first-of-all-secrets"),
+        )?,
+        0,
+    );
+    ended(
+        &set(&lease, "DJANGO_SECRET_KEY", "second-of-all-secrets")?,
+        0,
+    );
+    ended(
+        &controller.run(&[
+            "settings",
+            "set",
+            "demo",
+            &format!("BROKER_URL=redis://{address}/0"),
+        ])?,
+        0,
+    );
+    ended(&deploy(&lease, &repository, "1.0.0")?, 0);
+    own_branch(&lease, &repository)?;
+    for host in &lease.hosts {
+        assert!(visit(host, "/")?.contains("The board is open."));
+    }
+    until("the one beat ticks", || {
+        Ok(psql(
+            first,
+            "select count(*) from board_note where text = 'pulse of 1.0.0'",
+        )? == "1")
+    })?;
+    second.sh("! systemctl list-units --plain 'longshore-*' | grep -q beat")?;
+    first.sh("test -s /srv/longshore/cortico/shared/backups/before-1.0.0.sql")?;
+    let page = visit(second, "/")?;
+    let style = page
+        .split('"')
+        .find(|word| word.starts_with("/static/board/site.") && word.ends_with(".css"));
+    let style = style
+        .ok_or("no stylesheet with a digest in its name")?
+        .to_owned();
+
+    // Tuesday: a column is added under load.
+    migration(&repository, 2, "0001_initial", "author", "")?;
+    fs_err::write(
+        repository.folder().join("board/static/board/site.css"),
+        "body { color: teal }\n",
+    )?;
+    let busy = load(&lease).start();
+    ended(&deploy(&lease, &repository, "1.1.0")?, 0);
+    let outcome = busy.stop();
+    assert_eq!(outcome.failed, 0, "{outcome}");
+    let columns =
+        "select column_name from information_schema.columns where table_name = 'board_note'";
+    assert!(psql(first, columns)?.contains("author"));
+    // A page from before the switch finds its stylesheet.
+    assert!(
+        !visit(second, "/")?.contains(&style),
+        "the stylesheet has another name by now"
+    );
+    assert!(visit(second, &style)?.contains("max-width"));
+
+    // Wednesday: the database's password is another one, and nobody notices.
+    psql(
+        first,
+        "create role cortico_b login password 'third-of-all-secrets' in role cortico; alter role cortico_b set role cortico",
+    )?;
+    let busy = load(&lease).start();
+    let changed = set(
+        &lease,
+        "DATABASE_URL",
+        &url("cortico_b", "third-of-all-secrets"),
+    )?;
+    ended(&changed, 0);
+    assert_eq!(kinds(&changed), ["switched"; 2]);
+    psql(first, "alter role cortico nologin")?;
+    thread::sleep(Duration::from_secs(1));
+    let outcome = busy.stop();
+    assert_eq!(outcome.failed, 0, "{outcome}");
+
+    // Thursday: a job of ten seconds is at work when a release comes.
+    visit(first, "/enqueue?name=report&seconds=10")?;
+    until("the job is begun", || {
+        Ok(psql(
+            first,
+            "select count(*) from board_note where text = 'report begun by 1.1.0'",
+        )? == "1")
+    })?;
+    ended(&deploy(&lease, &repository, "1.2.0")?, 0);
+    until("the job is done by the release that began it", || {
+        Ok(psql(
+            first,
+            "select count(*) from board_note where text = 'report done by 1.1.0'",
+        )? == "1")
+    })?;
+    let jobs = psql(
+        first,
+        "select count(*) from board_note where text like 'report%'",
+    )?;
+    assert_eq!(jobs, "2", "nobody did it again");
+    visit(second, "/enqueue?name=letter&seconds=0.1")?;
+    until("the next job is the new release's", || {
+        Ok(psql(
+            first,
+            "select count(*) from board_note where text = 'letter done by 1.2.0'",
+        )? == "1")
+    })?;
+
+    // Friday: a developer without sudo puts a branch with two migrations there, and takes it off.
+    undo_on_leave(&lease)?;
+    first.sh("! id -nG ops1 | grep -qw sudo")?;
+    let before = psql(
+        first,
+        "select app || name from django_migrations order by id",
+    )?;
+    git(&repository, &["checkout", "--quiet", "-b", "colours"])?;
+    migration(&repository, 3, "0002_author", "colour", "")?;
+    migration(&repository, 4, "0003_colour", "shade", "")?;
+    ended(&deploy(&lease, &repository, "1.3.0-colours.1")?, 0);
+    assert!(psql(first, columns)?.contains("shade"));
+    let status = controller.plain(&["status", "demo"])?;
+    assert!(
+        status.stdout.contains("v1.3.0-colours.1") && status.stdout.contains("worker"),
+        "{}",
+        status.all()
+    );
+    git(&repository, &["checkout", "--quiet", "main"])?;
+    git(
+        &repository,
+        &["push", "--quiet", "origin", "main", "--tags"],
+    )?;
+    let home = lease.controller(CORTICO).in_folder(repository.folder());
+    ended(
+        &home.run(&["return", "demo", "--key", &lease.signing_key()])?,
+        0,
+    );
+    assert_eq!(
+        psql(
+            first,
+            "select app || name from django_migrations order by id"
+        )?,
+        before
+    );
+    assert!(!psql(first, columns)?.contains("shade"));
+    let told = controller.run(&["logs", "demo", "tidy", "-n", "50"])?;
+    assert!(told.all().contains(" notes"), "{}", told.all());
+
+    // The secrets of the week are in one file of each host, and nowhere else.
+    for secret in [
+        "first-of-all-secrets",
+        "second-of-all-secrets",
+        "third-of-all-secrets",
+    ] {
+        for host in &lease.hosts {
+            let found = host.sh(&format!(
+                "grep -rlsaF {secret} /etc /srv /var/lib/longshore /run /tmp /home 2>/dev/null | grep -v '/etc/longshore/apps/cortico'; \
+                 journalctl -a --no-pager -o export | grep -aF {secret}; \
+                 for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f | grep -v grep | grep -aF {secret}; done; true"
+            ))?;
+            assert_eq!(found, "", "{secret} on {}", host.name);
+        }
+    }
+    first.sh("grep -q third-of-all-secrets /etc/longshore/apps/cortico.env")?;
+    Ok(())
+}
