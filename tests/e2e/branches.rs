@@ -30,7 +30,7 @@ pub(crate) const STORIES: &[Story] = &[
 const CORTICO: Sample = Sample::Cortico;
 const ADDED: [&str; 2] = ["board.0002_author", "board.0003_colour"];
 
-/// A migration of the board that adds a column.
+/// A migration of the board that adds a column, with which the release before can still write.
 pub(crate) fn migration(
     repository: &Repository,
     number: u32,
@@ -41,7 +41,7 @@ pub(crate) fn migration(
     let text = format!(
         "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    \
          dependencies = [(\"board\", \"{after}\")]\n    operations = [\n        \
-         migrations.AddField(\"note\", \"{column}\", models.CharField(max_length=20, default=\"\")),\n        {also}\n    ]\n"
+         migrations.AddField(\"note\", \"{column}\", models.CharField(max_length=20, null=True)),\n        {also}\n    ]\n"
     );
     let file = format!("board/migrations/{number:04}_{column}.py");
     Ok(fs_err::write(repository.folder().join(file), text)?)

@@ -222,7 +222,7 @@ pub(crate) fn ssh(lease: &Lease, words: &[&str]) -> Result<Answer, Box<dyn std::
     Ok(answer(&with_ssh(lease)?.args(words).output()?))
 }
 
-fn with_ssh(lease: &Lease) -> Result<Command, Box<dyn std::error::Error>> {
+pub(crate) fn with_ssh(lease: &Lease) -> Result<Command, Box<dyn std::error::Error>> {
     let bin = lease.folder().join("bin");
     fs_err::create_dir_all(&bin)?;
     let wrapper = bin.join("ssh");

@@ -16,6 +16,7 @@ mod dist;
 mod drift;
 mod firewall;
 mod first_steps;
+mod guides;
 mod hostile_controller;
 mod hostile_steps;
 mod hosts;
@@ -55,6 +56,7 @@ const STORIES: &[&[Story]] = &[
     // The longest first: the last ones would otherwise be waited for alone.
     drift::STORIES,
     week::STORIES,
+    guides::STORIES,
     hosts::STORIES,
     load::STORIES,
     deployments::STORIES,

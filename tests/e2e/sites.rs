@@ -205,7 +205,10 @@ server.listen(64)
 def serve(one):
     head = b''
     while b'\\r\\n\\r\\n' not in head:
-        head += one.recv(4096)
+        more = one.recv(4096)
+        if not more:
+            return
+        head += more
     if b'upgrade: websocket' in head.lower():
         one.sendall(b'HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\nConnection: Upgrade\\r\\n\\r\\n')
         while data := one.recv(4096):
