@@ -25,6 +25,8 @@ pub(crate) struct Inventory<'a> {
     pub(crate) domain: Option<&'a str>,
     /// Nothing where the controller does not say.
     pub(crate) single: Option<bool>,
+    /// Settings come before it serves: what is not set now is no problem.
+    pub(crate) settings_follow: bool,
 }
 
 /// Looks at all that an order to deploy or to roll back would need.
@@ -110,12 +112,15 @@ pub(crate) fn check(
         );
         problems.extend(room(agent, &layout, manifest, staged)?);
         problems.extend(memory_problem(agent, &layout, manifest, restarts)?);
-        problems.extend(sites(&layout, manifest, front.as_ref()));
+        let follow = inventory.settings_follow;
+        problems.extend(sites(&layout, manifest, front.as_ref(), follow));
         problems.extend(kernel(&manifest.app_file.limits, &host.environment));
         let single_here = hosted.is_some_and(|app| app.single);
         problems.extend(single(&manifest.app_file, single_here, inventory.single));
         problems.extend(times(&manifest.app_file));
-        let lacking = settings::files::not_set(&layout, &manifest.app_file.settings.files);
+        let files = &manifest.app_file.settings.files;
+        let files = if follow { &[][..] } else { &files[..] };
+        let lacking = settings::files::not_set(&layout, files);
         problems.extend(lacking.iter().map(|name| Problem {
             what: format!("[settings] `files` names {name}, which is not set here"),
             next: format!("set it: longshore settings set {} {name}", host.environment),
@@ -127,6 +132,7 @@ pub(crate) fn check(
         live: live.map(|live| live.version),
         revoked,
         python: python(),
+        settings: settings::names(&layout),
     })
 }
 
@@ -315,14 +321,21 @@ fn free_memory() -> Option<u64> {
 }
 
 /// nginx as it stands, and the release's site tested apart; only where it would change.
-fn sites(layout: &AppLayout, manifest: &Manifest, front: Option<&Front>) -> Option<Problem> {
+fn sites(
+    layout: &AppLayout,
+    manifest: &Manifest,
+    front: Option<&Front>,
+    settings_follow: bool,
+) -> Option<Problem> {
     let front = front?;
     let tested = if site::is_served(layout, manifest, front) {
         site::test_running()
     } else {
         site::test_present().and_then(|_| site::test(layout, manifest, front))
     };
-    let error = tested.err()?;
+    let error = tested
+        .err()
+        .filter(|error| !(settings_follow && error.is_of_settings()))?;
     Some(Problem {
         what: chain(&error),
         next: error.next().to_owned(),

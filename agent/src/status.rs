@@ -12,6 +12,7 @@ use crate::ledger::{Ledger, LedgerError, ReleaseRow, Verdict};
 use crate::locks::Locks;
 use crate::maintenance;
 use crate::operation::Trouble;
+use crate::settings;
 use crate::systemd;
 
 /// All apps of this host, or one.
@@ -89,6 +90,7 @@ pub(crate) fn one(
             .filter(|(served, _)| Some(served) == version.as_ref())
             .map(|(_, since)| *since),
         git_ref: manifest.map(|manifest| manifest.git_ref),
+        settings: settings::names(&layout),
         maintenance: maintenance::state(&layout),
         processes: processes.unwrap_or_default(),
         by: match &version {

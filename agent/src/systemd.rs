@@ -108,6 +108,15 @@ pub(crate) fn is_at_work(unit: &str) -> Result<bool, CommandError> {
     Ok(!matches!(said.trim(), "inactive" | "failed"))
 }
 
+/// Whether it was asked to end, and has not yet.
+pub(crate) fn is_ending(unit: &str) -> Result<bool, CommandError> {
+    let said = command::run(
+        "systemctl",
+        &["show", "--property=ActiveState", "--value", unit],
+    )?;
+    Ok(said.trim() == "deactivating")
+}
+
 pub(crate) fn reload(unit: &str) -> Result<(), CommandError> {
     command::run("systemctl", &["reload", unit]).map(drop)
 }

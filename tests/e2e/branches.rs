@@ -22,6 +22,10 @@ pub(crate) const STORIES: &[Story] = &[
         tell: past_migrations,
     },
     Story {
+        name: "branches::of_two_at_once_the_second_is_told_who_has_it",
+        tell: two_at_once,
+    },
+    Story {
         name: "branches::a_migration_that_cannot_be_undone_leaves_its_release_serving",
         tell: cannot_be_undone,
     },
@@ -219,5 +223,38 @@ fn cannot_be_undone() -> Told {
         "curl -sf -H 'Host: {}' http://127.0.0.1/version | grep -q one-way",
         CORTICO.domain()
     ))?;
+    Ok(())
+}
+
+fn two_at_once() -> Told {
+    let lease = lease(1)?;
+    let tiny = Sample::Tiny;
+    let repository = lease.repository(tiny)?;
+    let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    ended(&lease.deploy(tiny, &first)?, 0);
+    repository.change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"sleep 6\"]\n"))?;
+    let mine = lease.release(&repository, "1.1.0-mine.1", &Behaviour::Good)?;
+    let theirs = lease.release(&repository, "1.1.0-theirs.1", &Behaviour::Good)?;
+    std::thread::scope(|scope| -> Told {
+        let deploy = scope.spawn(|| lease.deploy(tiny, &mine).map_err(|error| error.to_string()));
+        lease.hosts[0]
+            .sh("until systemctl is-active -q longshore-tiny-step; do sleep 0.1; done")?;
+        let second = lease.deploy(tiny, &theirs)?;
+        ended(&second, 4);
+        for words in ["tiny is locked here", "ops1", "deploy"] {
+            assert!(second.all().contains(words), "{}", second.all());
+        }
+        let status = lease.controller(tiny).plain(&["status", "demo"])?;
+        assert!(
+            status.stdout.contains("is locked by") && status.stdout.contains("ops1"),
+            "{}",
+            status.all()
+        );
+        let deployed = deploy.join().map_err(|_| "the deployment panicked")??;
+        ended(&deployed, 0);
+        Ok(())
+    })?;
+    let status = lease.controller(tiny).run(&["status", "demo"])?;
+    assert_eq!(live(&status, "tiny"), ["1.1.0-mine.1"], "{}", status.all());
     Ok(())
 }

@@ -130,9 +130,9 @@ fn logs() -> Told {
         );
     }
     let steps = controller.plain(&["logs", "demo", "steps", "-n", "2000"])?;
-    assert!(steps.stdout.contains("step  of-a-step"), "{}", steps.all());
+    assert!(steps.stdout.contains("step   of-a-step"), "{}", steps.all());
     assert!(steps.stdout.contains("[2J") && !steps.stdout.contains('\u{1b}'));
-    assert!(steps.stdout.contains("step  last"), "{}", steps.all());
+    assert!(steps.stdout.contains("step   last"), "{}", steps.all());
     assert!(steps.stdout.lines().all(|line| line.len() < 9000));
     // Words are words, and no pattern.
     let pattern = controller.plain(&["logs", "demo", "steps", "--grep", "of.a.step"])?;

@@ -60,7 +60,7 @@ fn with_own_names(lease: &Lease, command: &str) -> Result<String, Box<dyn Error>
 }
 
 /// At a shell in the app's repository, with `longshore` on the PATH.
-fn type_in(lease: &Lease, repository: &Repository, line: &str) -> Told {
+fn type_in(lease: &Lease, repository: &Repository, who: &str, line: &str) -> Told {
     let own = with_own_names(lease, line)?;
     let controller = with_ssh(lease)?;
     let program = controller.get_program().to_owned();
@@ -79,7 +79,7 @@ fn type_in(lease: &Lease, repository: &Repository, line: &str) -> Told {
         }
     }
     shell
-        .env("LONGSHORE_USER", "ops1")
+        .env("LONGSHORE_USER", who)
         .env_remove("LONGSHORE_INVENTORY");
     let output = shell.stdin(std::process::Stdio::null()).output()?;
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -138,6 +138,7 @@ fn write_into_the_inventory(lease: &Lease, repository: &Repository) -> Told {
     let dev = &lease.hosts[1];
     let text = format!(
         "{text}\n[people.ops1]\nkeys = [\"{key}\"]\ngroups = [\"sudo\", \"longshore\"]\n\n\
+         [people.dev1]\nkeys = [\"{key}\"]\ngroups = [\"longshore\"]\n\n\
          [environments.dev]\n[[environments.dev.hosts]]\nname = \"dev-1\"\naddress = \"{}\"\n\
          roles = [\"web\"]\nhost_key = \"{}\"\n\n[environments.dev.apps.tiny]\nhosts = [\"@web\"]\n\
          domain = \"{}\"\nbranch = \"main\"\non_leave = \"undo\"\n",
@@ -165,19 +166,19 @@ fn all_commands() -> Told {
         return Err("not three guides".into());
     };
     let (init, bootstrap) = ops.split_first().ok_or("no command")?;
-    type_in(&lease, &repository, init)?;
+    type_in(&lease, &repository, "ops1", init)?;
     write_into_the_inventory(&lease, &repository)?;
     for command in bootstrap {
-        type_in(&lease, &repository, command)?;
+        type_in(&lease, &repository, "ops1", command)?;
     }
     for command in team {
-        type_in(&lease, &repository, command)?;
+        type_in(&lease, &repository, "ops1", command)?;
     }
     // Whoever runs the servers has made the one for branches in the same way.
-    type_in(&lease, &repository, "longshore bootstrap dev")?;
-    type_in(&lease, &repository, "longshore deploy dev")?;
+    type_in(&lease, &repository, "ops1", "longshore bootstrap dev")?;
+    type_in(&lease, &repository, "ops1", "longshore deploy dev")?;
     for command in developer {
-        type_in(&lease, &repository, command)?;
+        type_in(&lease, &repository, "dev1", command)?;
     }
     Ok(())
 }

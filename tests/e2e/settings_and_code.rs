@@ -26,6 +26,10 @@ pub(crate) const STORIES: &[Story] = &[
         tell: sealed,
     },
     Story {
+        name: "settings_and_code::a_host_that_came_later_is_told_what_it_lacks",
+        tell: came_later,
+    },
+    Story {
         name: "settings_and_code::what_is_taken_as_a_file_is_in_no_environment",
         tell: as_a_file,
     },
@@ -171,10 +175,15 @@ fn seal(
 fn sealed() -> Told {
     let lease = lease(2)?;
     let repository = lease.repository(TINY)?;
+    // All of the release has them: its steps, and what it takes as a file.
     repository.change_app_file(|text| {
-        format!("{text}\n[migrate]\nrun = [\"test -n \\\"$PASSWORD\\\"\"]\n")
+        let steps = "\n[[prepare]]\nrun = [\"test -n \\\"$PASSWORD\\\"\"]\n\
+            [migrate]\nrun = [\"test -n \\\"$PASSWORD\\\"\"]\n[settings]\nfiles = [\"SERVICE_KEY\"]\n";
+        format!("{text}{steps}").replace("cooldown = \"3s\"", "cooldown = \"60s\"")
     })?;
-    let settings = |word: &str| format!("PASSWORD={word}-horse-battery\nGREETING=\"good day\"\n");
+    let settings = |word: &str| {
+        format!("PASSWORD={word}-horse-battery\nGREETING=\"good day\"\nSERVICE_KEY=key\n")
+    };
     let make = |version, word, how| seal(&lease, &repository, version, &settings(word), &how);
     let one = make("1.0.0", "correct", Behaviour::Good)?;
     let text = fs_err::read_to_string(repository.folder().join("settings.demo.age"))?;
@@ -217,6 +226,16 @@ fn sealed() -> Told {
     let outcome = load.stop();
     assert_eq!(outcome.failed, 0, "{outcome}");
     assert_eq!(environ(&lease.hosts[1], "PASSWORD")?, "wrong-horse-battery");
+    // Back to what is still warm, and was started with the password of before: it is not used so.
+    let back = controller.run(&["rollback", "demo"])?;
+    ended(&back, 0);
+    assert!(
+        back.all().contains("Since then: set PASSWORD"),
+        "{}",
+        back.all()
+    );
+    assert_eq!(environ(&lease.hosts[0], "PASSWORD")?, "wrong-horse-battery");
+    ended(&deploy(&two)?, 0);
     // Once more there is nothing to do.
     let again = deploy(&two)?;
     assert_eq!(kinds(&again), ["unchanged"; 2], "{}", again.all());
@@ -301,5 +320,54 @@ fn as_a_file() -> Told {
     host.sh("! setpriv --reuid nobody --clear-groups cat /run/longshore/tiny/settings/SERVICE_KEY 2>/dev/null")?;
     let found = host.sh("grep -rlsF second-key /etc /srv /var/lib/longshore 2>/dev/null; journalctl -o cat --no-pager | grep -F second-key; true")?;
     assert_eq!(found, "/etc/longshore/apps/tiny.env\n");
+    Ok(())
+}
+
+fn came_later() -> Told {
+    let lease = lease(2)?;
+    let controller = lease.controller(TINY);
+    let repository = lease.repository(TINY)?;
+    let one = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    let [first, second] = [lease.hosts[0].name.as_str(), lease.hosts[1].name.as_str()];
+    let set = ["settings", "set", "demo", "GREETING=hello", "--on", first];
+    ended(&controller.run(&set)?, 0);
+    let early = controller.run(&["deploy", "demo", "--release", &one, "--on", first])?;
+    ended(&early, 0);
+    // It would serve as nobody has ever seen it.
+    let home = lease.controller(TINY).in_folder(repository.folder());
+    let answer = home.run(&["sync", "demo", "--on", second])?;
+    ended(&answer, 4);
+    let told = format!("{second} has no setting GREETING, which {first} has");
+    assert!(answer.all().contains(&told), "{}", answer.all());
+    let shown = controller.plain(&["settings", "list", "demo", "--show", "--on", first])?;
+    let file = lease.folder().join("copied.env");
+    fs_err::write(&file, &shown.stdout)?;
+    let file = file.display().to_string();
+    let copy = [
+        "settings",
+        "set",
+        "demo",
+        "--env-file",
+        &file,
+        "--on",
+        second,
+        "--later",
+    ];
+    ended(&controller.run(&copy)?, 0);
+    ended(&home.run(&["sync", "demo", "--on", second])?, 0);
+    assert_eq!(greeting(&lease.hosts[1])?, "hello");
+    // A deployment says it, too, and goes on: hosts may differ on purpose.
+    let set = ["settings", "set", "demo", "COLOUR=red", "--on", second];
+    ended(&controller.run(&set)?, 0);
+    let two = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
+    let answer = lease.deploy(TINY, &two)?;
+    ended(&answer, 0);
+    assert!(
+        answer
+            .all()
+            .contains("it has no setting COLOUR, which other hosts have"),
+        "{}",
+        answer.all()
+    );
     Ok(())
 }

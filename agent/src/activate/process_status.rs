@@ -115,8 +115,9 @@ fn unknown(name: ProcessName) -> ProcessStatus {
 fn process(name: ProcessName, unit: &Shown, waits: bool) -> ProcessStatus {
     let state = match (unit.active.as_str(), unit.sub.as_str()) {
         ("active", _) => ProcessState::Running,
-        // The one before has work in hand.
+        // The one before has work in hand, beside it or in its own place.
         ("inactive", _) if waits => ProcessState::Waiting,
+        ("deactivating", _) => ProcessState::Waiting,
         (_, "auto-restart") => ProcessState::Restarting,
         ("activating" | "reloading", _) => ProcessState::Restarting,
         _ => ProcessState::Failed,

@@ -34,6 +34,13 @@ pub(crate) fn units(layout: &AppLayout, slot: Slot) -> Vec<String> {
     processes.iter().map(unit).collect()
 }
 
+/// Whether a process of any release still finishes its work.
+pub(super) fn any_ending(layout: &AppLayout) -> bool {
+    let all = [Slot::Blue, Slot::Green].map(|slot| units(layout, slot));
+    let mut all = all.iter().flatten();
+    all.any(|unit| systemd::is_ending(unit).unwrap_or(true))
+}
+
 /// Makes the units beside a slot those of a release.
 pub(super) fn install(
     layout: &AppLayout,
@@ -102,7 +109,7 @@ impl Begun {
             let unit = layout.process_unit(slot, &name);
             let other = layout.process_unit(other_slot(slot), &name);
             let waits =
-                systemd::is_at_work(&unit)? || (is_alone(&unit) && systemd::is_at_work(&other)?);
+                systemd::is_ending(&unit)? || (is_alone(&unit) && systemd::is_at_work(&other)?);
             if waits {
                 later.push(unit)
             } else {
@@ -181,8 +188,9 @@ pub(super) fn hand_over(
     install(layout, slot, manifest, single_here)?;
     let mut names = layout.processes(slot);
     names.retain(|name| !systemd::is_active(&layout.process_unit(slot, name)).unwrap_or(false));
+    let timed = timers(layout, manifest, single_here);
     let begun = Begun::start(layout, slot, names)?;
-    timers(layout, manifest, single_here)?;
+    timed?;
     while let Some(last) = begun.look().map_err(ProcessError::Ended)? {
         if last {
             break;

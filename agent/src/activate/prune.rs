@@ -26,6 +26,11 @@ pub(crate) fn prune(
     fresh: Option<&Version>,
     keep: u32,
 ) -> Result<(), LedgerError> {
+    // What still finishes its work does so in a release that is in no slot any more.
+    let keep = match super::processes::any_ending(layout) {
+        true => u32::MAX,
+        false => keep,
+    };
     let releases = ledger.releases(&layout.app)?;
     let servings = ledger.servings(&layout.app)?;
     let mut held: Vec<Version> = [Slot::Blue, Slot::Green]

@@ -116,6 +116,7 @@ impl Switch {
                         .warm(app)?
                         .is_some_and(|warm| warm.slot == idle)
                     && live::in_slot(&layout, idle).as_ref() == Some(version)
+                    && settings::are_of(&layout, idle)
                     && is_well(idle);
                 (idle, if is_warm { Way::Warm } else { Way::Start })
             }

@@ -117,10 +117,15 @@ impl<'a> Session<'a> {
                 app,
                 domain,
                 single,
+                settings_follow,
                 release,
             } => {
-                let domain = domain.as_deref();
-                self.preflight(&app, Inventory { domain, single }, &release)
+                let inventory = Inventory {
+                    domain: domain.as_deref(),
+                    single,
+                    settings_follow,
+                };
+                self.preflight(&app, inventory, &release)
             }
             Order::Attach { operation } => return self.attach(operation),
             Order::Stage {

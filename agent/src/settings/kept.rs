@@ -95,16 +95,17 @@ impl Store {
         who: &str,
     ) -> Result<(), Trouble> {
         let failed = |error: io::Error| Trouble::because(&error, MEND);
+        let highest = || self.kept_numbers().first().copied().unwrap_or(0);
         if self.file.exists() {
+            // What somebody wrote anew by hand has no number yet, and is the newest of all.
+            let number = match now.number.number {
+                0 if !self.kept_numbers().is_empty() => highest() + 1,
+                number => number,
+            };
             let text = fs_err::read(&self.file).map_err(failed)?;
-            put_with_mode(&self.place(now.number.number), &text, MODE).map_err(failed)?;
+            put_with_mode(&self.place(number), &text, MODE).map_err(failed)?;
         }
-        let next = 1 + self
-            .kept_numbers()
-            .first()
-            .copied()
-            .unwrap_or(0)
-            .max(now.number.number);
+        let next = 1 + highest().max(now.number.number);
         let number = SettingsNumber {
             number: next,
             again,

@@ -7,7 +7,7 @@ mod kept;
 use jiff::Timestamp;
 use longshore_shared::settings::{MOST_BYTES, MOST_SETTINGS, SettingName, Settings, weight};
 use longshore_shared::wire::latest::{
-    Reply, ServedWith, SettingState, SettingsChange, SettingsState,
+    Reply, ServedWith, SettingState, SettingsChange, SettingsState, Slot,
 };
 
 use crate::activate::live;
@@ -36,6 +36,12 @@ pub(crate) fn state(agent: &Agent, layout: &AppLayout, tell: Tell) -> Result<Rep
     Ok(told(agent, layout, &store, &store.now()?, tell)?)
 }
 
+/// The names of all of them; none where they cannot be read.
+pub(crate) fn names(layout: &AppLayout) -> Vec<SettingName> {
+    let now = Store::of(layout).now().map(|now| now.settings);
+    now.unwrap_or_default().into_keys().collect()
+}
+
 /// What they are called now; nothing where they cannot be read.
 pub(crate) fn number(layout: &AppLayout) -> Option<u64> {
     Some(Store::of(layout).now().ok()?.number.number)
@@ -47,8 +53,12 @@ pub(crate) fn changed_since(layout: &AppLayout, number: u64) -> Option<String> {
     let store = Store::of(layout);
     let now = store.now().ok()?;
     let then = match number == now.number.number {
-        true => return None,
-        false => store.earlier(number).ok()?,
+        true if !now.by_hand => return None,
+        true => return Some("the file was changed by hand".to_owned()),
+        false => store.earlier(number),
+    };
+    let Ok(then) = then else {
+        return Some("which ones is not known any more".to_owned());
     };
     (then.settings != now.settings).then(|| difference(&then.settings, &now.settings))
 }
@@ -71,6 +81,7 @@ pub(crate) fn was_changed(
         .at
         .is_some_and(|at| at >= begun);
     if changed {
+        files::lay_out(layout, &files::laid_out(layout))?;
         forget_warm(agent, layout)?;
     }
     Ok(changed)
@@ -213,10 +224,18 @@ fn told(
 
 /// Whether what serves was started after the file was written.
 fn in_effect(layout: &AppLayout, store: &Store) -> Option<bool> {
-    let live = live::live(layout)?;
-    let process = systemd::main_process(&layout.unit(live.slot)).ok()?;
+    started_with(layout, live::live(layout)?.slot, store)
+}
+
+fn started_with(layout: &AppLayout, slot: Slot, store: &Store) -> Option<bool> {
+    let process = systemd::main_process(&layout.unit(slot)).ok()?;
     let started = systemd::started(process)?;
     Some(store.written().is_none_or(|written| written <= started))
+}
+
+/// Whether what runs in a slot was started with the settings of now.
+pub(crate) fn are_of(layout: &AppLayout, slot: Slot) -> bool {
+    started_with(layout, slot, &Store::of(layout)) == Some(true)
 }
 
 #[cfg(test)]

@@ -136,6 +136,7 @@ fn command(line: &str, about: &About<'_>) -> Command {
         .env("LONGSHORE_VERSION", about.version)
         .env("LONGSHORE_COMMIT", about.commit)
         .env_remove("LONGSHORE_SIGNING_KEY")
+        .env_remove("LONGSHORE_IDENTITY")
         .env_remove("LANGUAGE")
         .env_remove("OLDPWD")
         .stdin(Stdio::null())

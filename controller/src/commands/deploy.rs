@@ -1,6 +1,6 @@
 //! `longshore deploy ENV`: bring a release onto hosts and move traffic to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -77,12 +77,12 @@ pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, Co
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
     let plan = Plan::new(environment, app, &args.hosts.selection())?;
-    let goal = match goal(&args.what, app, context).await? {
-        Goal::Ship(shipment) if !args.keep_settings => {
-            Goal::Ship(unsealed(shipment, args, environment, context).await?)
-        }
-        goal => goal,
+    let goal = goal(&args.what, app, context).await?;
+    let how = Sealed {
+        identity: args.identity.as_deref(),
+        keep: args.keep_settings,
     };
+    let goal = with_settings(goal, &how, environment, context).await?;
     fleet_run::run(
         "deploy",
         environment,
@@ -94,10 +94,39 @@ pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, Co
     .await
 }
 
+/// What is to become of a commit's sealed settings.
+pub(super) struct Sealed<'a> {
+    pub(super) identity: Option<&'a Path>,
+    /// The hosts' own stay as they are.
+    pub(super) keep: bool,
+}
+
+/// The goal with the settings that come with it.
+pub(super) async fn with_settings(
+    goal: Goal,
+    how: &Sealed<'_>,
+    environment: &Environment,
+    context: &Context,
+) -> Result<Goal, CommandError> {
+    match goal {
+        Goal::Ship(shipment) if !how.keep => Ok(Goal::Ship(
+            unsealed(shipment, how, environment, context).await?,
+        )),
+        // A tarball that is not here cannot be read.
+        Goal::Kept(version) if how.identity.is_some() => Err(CommandError::usage(format!(
+            "{version} is on the hosts alone, so its sealed settings cannot be opened here"
+        ))
+        .hint(
+            "Leave --identity out: the hosts keep their settings; or fetch the release into dist/.",
+        )),
+        goal => Ok(goal),
+    }
+}
+
 /// The release with the settings that its commit holds for this environment, where it holds any.
 async fn unsealed(
     shipment: Shipment,
-    args: &DeployArgs,
+    how: &Sealed<'_>,
     environment: &Environment,
     context: &Context,
 ) -> Result<Shipment, CommandError> {
@@ -115,11 +144,13 @@ async fn unsealed(
         environment.name
     );
     let unusable = || CommandError::configuration(&what).hint(&hint);
-    let identities = Identities::find(args.identity.as_deref(), &context.keyring()).await?;
-    let release = shipment
-        .release()
+    let identities = Identities::find(how.identity, &context.keyring())
         .await
-        .map_err(|failure| CommandError::failed(failure.in_one_line()))?;
+        .map_err(|error| error.hint(format!("It is wanted for {file}.")).hint(&hint))?;
+    // What is wrong with the tarball is told with all else that stops the deployment.
+    let Ok(release) = shipment.release().await else {
+        return Ok(shipment);
+    };
     let content = release
         .content(&file, sealed::LARGEST)
         .map_err(|error| unusable().caused_by(error))?

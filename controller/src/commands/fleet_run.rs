@@ -116,5 +116,8 @@ fn left_at_once(environment: &Environment) -> CommandError {
         "left before the hosts had answered; they finish or undo by themselves what they had begun",
     )
     .hint(format!("See how it ended: longshore status {name}"))
+    .hint(format!(
+        "Settings that were being changed may be the new ones: longshore settings list {name}"
+    ))
     .hint("Then run the same command again to go on.")
 }

@@ -31,6 +31,14 @@ pub(crate) struct ReturnArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
 
+    /// Open the commit's sealed settings (settings.ENV.age) with this SSH key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+
+    /// Leave the hosts' settings as they are, whatever the commit has sealed
+    #[arg(long, conflicts_with = "identity")]
+    pub(crate) keep_settings: bool,
+
     #[command(flatten)]
     pub(crate) hosts: HostArgs,
 }
@@ -58,6 +66,11 @@ pub(crate) async fn run(args: &ReturnArgs, context: &Context) -> Result<Exit, Co
         key: args.key.clone(),
     };
     let goal = deploy::goal(&what, app, context).await?;
+    let how = deploy::Sealed {
+        identity: args.identity.as_deref(),
+        keep: args.keep_settings,
+    };
+    let goal = deploy::with_settings(goal, &how, environment, context).await?;
     let skip_offline = args.hosts.skip_offline;
     fleet_run::run("return", environment, plan, goal, skip_offline, context).await
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use longshore_shared::name::HostName;
+use longshore_shared::settings::SettingName;
 use longshore_shared::wire::latest::AppStatus;
 use semver::Version;
 
@@ -62,6 +63,7 @@ pub(crate) async fn run(args: &SyncArgs, context: &Context) -> Result<Exit, Comm
         environment.name, app.name, serves.version, serves.commit
     );
     context.ui.note(&what);
+    settings_are_there(&answers, environment, app, &plan)?;
     let which = WhichRelease::Version(serves.version.clone());
     let resolved = deploy::resolve(which, app, args.key.clone(), context)
         .await?
@@ -82,9 +84,52 @@ pub(crate) async fn run(args: &SyncArgs, context: &Context) -> Result<Exit, Comm
         )
         .hint("Take the other release out of dist/ and run this again."));
     }
+    if resolved
+        .release
+        .manifest()
+        .sealed
+        .contains(&environment.name)
+    {
+        context.ui.note("The commit has sealed settings; sync leaves the host's as they are. `longshore deploy` applies them.");
+    }
     let goal = Goal::Sync(Shipment::open(resolved.release));
     let skip = args.hosts.skip_offline;
     fleet_run::run("sync", environment, plan, goal, skip, context).await
+}
+
+/// A host that was rebuilt has the release again, but no setting: it would be started without.
+fn settings_are_there(
+    answers: &Answers,
+    environment: &Environment,
+    app: &EnvironmentApp,
+    plan: &Plan,
+) -> Result<(), CommandError> {
+    let of = |chosen: bool| {
+        answers.hosts.iter().filter_map(move |answer| {
+            let is_chosen = plan.hosts.iter().any(|own| own.name == answer.host);
+            let apps = &answer.said.as_ref().ok()?.apps;
+            let status = apps.iter().find(|status| status.app == app.name)?;
+            (is_chosen == chosen).then_some((&answer.host, &status.settings))
+        })
+    };
+    let Some((other, wanted)) = of(false).max_by_key(|(_, settings)| settings.len()) else {
+        return Ok(());
+    };
+    for (host, settings) in of(true) {
+        let missing = wanted.iter().filter(|name| !settings.contains(name));
+        let missing: Vec<&str> = missing.map(SettingName::as_str).collect();
+        if !missing.is_empty() {
+            let (env, app) = (&environment.name, &app.name);
+            return Err(CommandError::new(
+                ErrorKind::Refused,
+                format!("{host} has no setting {}, which {other} has", missing.join(", ")),
+            )
+            .hint(format!(
+                "Copy them: longshore --app {app} settings list {env} --show --on {other} | longshore --app {app} settings set {env} --env-file /dev/stdin --on {host} --later"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The release that all other hosts serve; of the chosen ones, only if no other serves anything.

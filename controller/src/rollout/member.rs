@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use longshore_shared::name::HostName;
+use longshore_shared::settings::SettingName;
 use longshore_shared::wire::latest::{Reply, SettingsState, Switched};
 use semver::Version;
 
@@ -16,7 +17,7 @@ pub(super) struct Member {
     /// What served before the rollout.
     pub(super) before: Serving,
     /// What serves now.
-    serves: Serving,
+    pub(super) serves: Serving,
     /// Whether its lock decides about the others'.
     pub(super) decides: bool,
     /// Whether the release that is brought along is there already.
@@ -31,6 +32,10 @@ pub(super) struct Member {
     pub(super) goes_to: Option<Version>,
     /// Its settings, as they were found.
     pub(super) settings_then: Option<SettingsState>,
+    /// What serves there was not started with the settings of now.
+    pub(super) starts_anew: bool,
+    /// What is set there, by name.
+    pub(super) settings_names: Option<Vec<SettingName>>,
     /// The number of its settings before they were changed.
     pub(super) settings_before: Option<u64>,
     uncertain: bool,
@@ -75,6 +80,8 @@ impl Member {
             past_migrations: false,
             goes_to: None,
             settings_then: None,
+            starts_anew: false,
+            settings_names: None,
             settings_before: None,
             uncertain: false,
             begun: Instant::now(),

@@ -141,20 +141,21 @@ impl Run {
     async fn through(&self, members: Vec<Member>) -> Vec<Member> {
         let members = self.phase(Phase::Connect, members).await;
         let members = self.lock(members).await;
-        let members = self.phase(Phase::Preflight, members).await;
+        let mut members = self.phase(Phase::Preflight, members).await;
         if self.must_stop(&members) {
             return members;
         }
         if self.changes_settings() {
             return self.through_settings(members).await;
         }
+        self.tell_missing_settings(&mut members);
         self.tell_plan(&members);
-        let members = self.stage(members).await;
-        if self.must_stop(&members) || self.only_stages() {
-            return members;
-        }
         let members = self.bring_settings(members).await;
         if self.must_stop(&members) {
+            return self.take_settings_back(members).await;
+        }
+        let members = self.stage(members).await;
+        if self.must_stop(&members) || self.only_stages() {
             return self.take_settings_back(members).await;
         }
         let members = self.migrate(members).await;

@@ -149,10 +149,7 @@ impl Run {
                 return member;
             }
             Phase::Return if member.settings_before.is_some() => {
-                self.settings_again(&mut member).await;
-                if member.is_active() && member.progress == Progress::Switched {
-                    self.send_back(&mut member).await;
-                }
+                self.back_with_settings(&mut member).await;
                 return member;
             }
             _ if !member.is_active() => return member,
@@ -232,6 +229,7 @@ impl Run {
             app: self.job.plan.app.clone(),
             domain: self.job.plan.domain.clone(),
             single: Some(self.job.plan.first == member.host.name),
+            settings_follow: self.brings_settings(),
             release,
         };
         match self
@@ -245,8 +243,10 @@ impl Run {
                 live,
                 revoked,
                 python,
+                settings,
             }) => {
                 member.found(live);
+                member.settings_names = Some(settings);
                 member.revoked = revoked;
                 member.python = python;
                 member.holds_release = staged;
@@ -331,9 +331,30 @@ impl Run {
     /// What serves already is started anew where its settings are others now.
     fn reason_for(&self, member: &Member) -> SwitchReason {
         let same = self.version_for(member).as_ref() == member.before.version();
-        match same && member.settings_before.is_some() {
+        match same && member.starts_anew {
             true => SwitchReason::Restart,
             false => self.job.goal.reason(),
+        }
+    }
+
+    /// The same together with the settings of before.
+    async fn back_with_settings(&self, member: &mut Member) {
+        let switched = member.is_active() && member.progress == Progress::Switched;
+        // What has nothing to go back to goes on serving, and with what it was started with.
+        if switched && member.before.version().is_none() {
+            member.remark("it keeps the settings that came with it".to_owned());
+            return self.send_back(member).await;
+        }
+        let again = self.settings_again(member).await;
+        if switched {
+            self.send_back(member).await;
+            if again && member.progress != Progress::Returned {
+                member.remark(
+                    "what serves there was started with the settings that were taken back"
+                        .to_owned(),
+                );
+                member.unsure();
+            }
         }
     }
 
@@ -346,7 +367,11 @@ impl Run {
             });
             return;
         };
-        self.back_to(member, version, SwitchReason::Return).await;
+        let why = match member.serves.version() == Some(&version) {
+            true => SwitchReason::Restart,
+            false => SwitchReason::Return,
+        };
+        self.back_to(member, version, why).await;
     }
 
     pub(super) async fn back_to(&self, member: &mut Member, version: Version, why: SwitchReason) {

@@ -1,6 +1,8 @@
 //! New settings for all hosts: written everywhere, then what serves is started anew with them; and
 //! as they were again, everywhere, where it did not come up with them on one host.
 
+use std::collections::BTreeSet;
+
 use longshore_shared::settings::SettingName;
 use longshore_shared::wire::latest::{
     Order, Problem, Reply, SettingsChange, SettingsState, SwitchReason,
@@ -57,7 +59,38 @@ impl Run {
         matches!(self.job.goal, Goal::Settings(_))
     }
 
-    /// Before migrations, which run with them.
+    /// A host that came later may lack what was set on the others before.
+    pub(super) fn tell_missing_settings(&self, members: &mut [Member]) {
+        let all: BTreeSet<SettingName> = members
+            .iter()
+            .filter_map(|member| member.settings_names.as_ref())
+            .flatten()
+            .cloned()
+            .collect();
+        let environment = &self.job.plan.environment;
+        for member in members.iter_mut().filter(|member| member.is_active()) {
+            let Some(own) = &member.settings_names else {
+                continue;
+            };
+            let missing: Vec<&str> = all
+                .iter()
+                .filter(|name| !own.contains(name))
+                .map(SettingName::as_str)
+                .collect();
+            if !missing.is_empty() {
+                member.remark(format!(
+                    "it has no setting {}, which other hosts have: longshore settings list {environment}",
+                    missing.join(", ")
+                ));
+            }
+        }
+    }
+
+    pub(super) fn brings_settings(&self) -> bool {
+        self.new_settings().is_some()
+    }
+
+    /// Before all steps of the release, which run with them.
     pub(super) async fn bring_settings(&self, mut members: Vec<Member>) -> Vec<Member> {
         if self.new_settings().is_none() {
             return members;
@@ -211,7 +244,10 @@ impl Run {
             What::AsServed => {
                 let kept = |number: &u64| {
                     let mut earlier = state.earlier.iter().map(|kept| kept.number);
-                    *number == state.now.number || earlier.any(|kept| kept == *number)
+                    // Before the first change there was nothing, which is not kept.
+                    *number == 0
+                        || *number == state.now.number
+                        || earlier.any(|kept| kept == *number)
                 };
                 let known = as_served(state, member).filter(kept);
                 known.is_none().then(|| Problem {
@@ -242,13 +278,14 @@ impl Run {
         let app = self.job.plan.app.clone();
         let order = Order::ChangeSettings { app, change };
         // Until the host has said that nothing was changed, something may have been.
-        let before = then.now.number;
+        let (before, by_hand) = (then.now.number, then.by_hand);
         member.settings_before = Some(before);
         match self.order(member, order, None, Stakes::Migration).await {
             None => {}
             Some(Reply::Settings(state)) if state.now.number == before => {
                 member.settings_before = None;
                 if !self.changes_settings() {
+                    member.starts_anew = state.in_effect == Some(false);
                     return;
                 }
                 // They may have been written before, and nothing started with them since.
@@ -260,6 +297,11 @@ impl Run {
             }
             Some(Reply::Settings(state)) => {
                 let now = state.now.number;
+                // What somebody wrote by hand was kept under a number of its own.
+                if let Some(kept) = state.earlier.first().filter(|_| by_hand) {
+                    member.settings_before = Some(kept.number);
+                }
+                member.starts_anew = true;
                 if !self.changes_settings() {
                     return member.remark(format!("settings {now}, before {before}"));
                 }

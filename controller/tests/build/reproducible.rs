@@ -128,7 +128,7 @@ fn the_version_comes_from_the_tag_and_steps_see_it() {
         "longshore.toml",
         &crate::app::APP_FILE.replace(
             "date > built-at",
-            "echo $LONGSHORE_VERSION $SOURCE_DATE_EPOCH $LC_ALL $TZ ${LONGSHORE_SIGNING_KEY-none} > env",
+            "echo $LONGSHORE_VERSION $SOURCE_DATE_EPOCH $LC_ALL $TZ ${LONGSHORE_SIGNING_KEY-none} ${LONGSHORE_IDENTITY-none} > env",
         ),
     );
     app.commit("Say the environment");
@@ -142,7 +142,7 @@ fn the_version_comes_from_the_tag_and_steps_see_it() {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text, "0022\n1.4.0 1767323045 C.UTF-8 UTC none\n");
+    assert_eq!(text, "0022\n1.4.0 1767323045 C.UTF-8 UTC none none\n");
     let manifest = fs::read_to_string(app.dist("cortico-1.4.0.json")).unwrap();
     assert!(manifest.contains("\"ref\": \"v1.4.0\""), "{manifest}");
     assert!(

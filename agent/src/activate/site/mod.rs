@@ -52,6 +52,11 @@ pub(crate) enum SiteError {
 }
 
 impl SiteError {
+    /// Whether other settings would do.
+    pub(crate) fn is_of_settings(&self) -> bool {
+        matches!(self, Self::Users(_))
+    }
+
     /// What to do about it.
     pub(crate) fn next(&self) -> &'static str {
         match self {

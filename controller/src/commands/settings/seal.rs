@@ -1,10 +1,12 @@
 //! `longshore settings seal|unseal ENV`: settings in the repository, for the eyes of some alone.
 
-use std::io::Read as _;
-use std::path::PathBuf;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use longshore_shared::settings::parse;
+use longshore_shared::settings::{MOST_BYTES, parse, weight};
+use longshore_shared::setup::{DEPLOY_ACCOUNT, DEPLOY_GROUP};
 use russh::keys::PublicKey;
 use serde::Serialize;
 
@@ -71,8 +73,7 @@ pub(super) fn seal(args: &SealArgs, context: &Context) -> Result<Exit, CommandEr
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let text = read(args)?;
-    parse(&text)
-        .map_err(|error| CommandError::usage("that is no list of settings").caused_by(error))?;
+    check(&text)?;
     let mut readers = readers(&inventory, environment);
     for file in &args.to {
         readers.extend(from_file(file)?);
@@ -92,9 +93,15 @@ pub(super) fn seal(args: &SealArgs, context: &Context) -> Result<Exit, CommandEr
             .hint("Give those who may change settings (settings_by) Ed25519 keys in the inventory, or name keys with --to FILE.")
     })?;
     let file = place(environment, context)?;
-    fs_err::write(&file, sealed).map_err(|error| {
+    put(&file, &sealed).map_err(|error| {
         CommandError::failed("the sealed settings cannot be written").caused_by(error)
     })?;
+    if !environment.deploy_keys.is_empty() && !ci_may_apply(environment) {
+        context.ui.note(&format!(
+            "CI can open it, and may not apply it: settings_by of {} does not name {DEPLOY_ACCOUNT}",
+            environment.name
+        ));
+    }
     let mut names: Vec<String> = fit.into_iter().map(|(who, _)| who).collect();
     names.dedup();
     context.ui.answer(&format!(
@@ -139,6 +146,41 @@ fn place(environment: &Environment, context: &Context) -> Result<PathBuf, Comman
         None => context.folder()?,
     };
     Ok(folder.join(sealed::file_name(&environment.name)))
+}
+
+/// An empty list is mostly what came of a command that failed before.
+fn check(text: &str) -> Result<(), CommandError> {
+    let settings = parse(text).map_err(|error| {
+        CommandError::usage("that is no list of settings, and nothing was written").caused_by(error)
+    })?;
+    let bytes = weight(&settings);
+    match bytes {
+        _ if settings.is_empty() => Err(CommandError::usage(
+            "there is no setting in what was given, and nothing was written",
+        )),
+        _ if bytes > MOST_BYTES => Err(CommandError::usage(format!(
+            "the settings take {bytes} bytes, and {MOST_BYTES} is what can be given to a process; nothing was written"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whole, or not at all.
+fn put(file: &Path, sealed: &str) -> std::io::Result<()> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let mut new = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    new.write_all(sealed.as_bytes())?;
+    new.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    new.persist(file).map(drop).map_err(|error| error.error)
+}
+
+fn ci_may_apply(environment: &Environment) -> bool {
+    let by = environment.settings_by.iter().flatten();
+    by.into_iter()
+        .any(|entry| entry == DEPLOY_ACCOUNT || entry.strip_prefix('@') == Some(DEPLOY_GROUP))
 }
 
 fn read(args: &SealArgs) -> Result<String, CommandError> {

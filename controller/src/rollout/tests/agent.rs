@@ -143,6 +143,7 @@ impl PlayedAgent {
                         live,
                         revoked: false,
                         python: None,
+                        settings: Vec::new(),
                     }),
                 )
             }
@@ -206,6 +207,7 @@ impl PlayedAgent {
             since: None,
             git_ref: None,
             by: None,
+            settings: Vec::new(),
             maintenance: None,
             processes: Vec::new(),
             last: None,

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 use crate::name::{AppName, EnvironmentName, HostName, ProcessName};
 use crate::pieces::HeldPieces;
+use crate::settings::SettingName;
 
 pub use state::{
     LogLine, LogSource, ServedWith, SettingState, SettingsChange, SettingsNumber, SettingsState,
@@ -85,6 +86,9 @@ pub enum Order {
         /// Whether the inventory has the host run what is to run on one host alone.
         #[serde(default)]
         single: Option<bool>,
+        /// Whether settings come before it serves, so that it is no problem what is not set now.
+        #[serde(default)]
+        settings_follow: bool,
         release: Preflighted,
     },
     /// → [`Ask`]s, then [`Reply::Staged`].
@@ -284,6 +288,9 @@ pub enum Reply {
         revoked: bool,
         /// The version of what `python3` is here, such as `3.11`.
         python: Option<String>,
+        /// The names of the settings that are set here.
+        #[serde(default)]
+        settings: Vec<SettingName>,
     },
     Staged {
         /// Whether the release was there already.
