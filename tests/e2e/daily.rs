@@ -149,7 +149,7 @@ fn logs() -> Told {
         tiny.domain()
     ))?;
     let nginx = controller.plain(&["logs", "demo", "nginx"])?;
-    assert!(nginx.stdout.contains("nginx [error]"), "{}", nginx.all());
+    assert!(nginx.stdout.contains("nginx  [error]"), "{}", nginx.all());
 
     // It goes on while it is followed, and ends when asked to.
     let heard = lease.folder().join("heard");

@@ -19,7 +19,7 @@ pub(crate) const STORIES: &[Story] = &[Story {
 }];
 
 const BEGIN: &str = "## Ten minutes for each of you";
-const END: &str = "## Install it";
+const END: &str = "## Use it";
 /// As many there are at least: a text that is no longer found would pass.
 const FEWEST: usize = 20;
 
