@@ -101,20 +101,17 @@ pub(crate) fn is_active(unit: &str) -> Result<bool, CommandError> {
 
 /// Whether a unit is at work, be it that it begins, runs or ends.
 pub(crate) fn is_at_work(unit: &str) -> Result<bool, CommandError> {
-    let said = command::run(
-        "systemctl",
-        &["show", "--property=ActiveState", "--value", unit],
-    )?;
-    Ok(!matches!(said.trim(), "inactive" | "failed"))
+    Ok(!matches!(activity(unit)?.as_str(), "inactive" | "failed"))
 }
 
 /// Whether it was asked to end, and has not yet.
 pub(crate) fn is_ending(unit: &str) -> Result<bool, CommandError> {
-    let said = command::run(
-        "systemctl",
-        &["show", "--property=ActiveState", "--value", unit],
-    )?;
-    Ok(said.trim() == "deactivating")
+    Ok(activity(unit)? == "deactivating")
+}
+
+fn activity(unit: &str) -> Result<String, CommandError> {
+    let words = ["show", "--property=ActiveState", "--value", unit];
+    Ok(command::run("systemctl", &words)?.trim().to_owned())
 }
 
 pub(crate) fn reload(unit: &str) -> Result<(), CommandError> {

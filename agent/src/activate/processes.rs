@@ -151,7 +151,7 @@ impl Begun {
             if state.crashed {
                 let trouble = Trouble::failed(
                     format!(
-                        "{unit} was started beside the live release, but it stopped by itself ({})",
+                        "{unit} was started, but it stopped by itself ({})",
                         state.how
                     ),
                     "read its log, correct the app, then deploy again",
