@@ -7,6 +7,7 @@ use crate::activate::cooldown::Cooldowns;
 use crate::ledger::Ledger;
 use crate::locks::{Claimant, Locks};
 use crate::operation::Operations;
+use crate::preview::watch::Previews;
 
 /// The agent.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(crate) struct Agent {
     pub(crate) locks: Locks,
     pub(crate) operations: Operations,
     pub(crate) cooldowns: Cooldowns,
+    pub(crate) previews: Previews,
     claimants: AtomicU64,
 }
 
@@ -25,6 +27,7 @@ impl Agent {
             locks: Locks::default(),
             operations: Operations::default(),
             cooldowns: Cooldowns::default(),
+            previews: Previews::default(),
             claimants: AtomicU64::new(1),
         }
     }

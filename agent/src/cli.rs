@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser, ValueExt as _};
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::setup::SetupFailure;
 use semver::Version;
 use thiserror::Error;
@@ -52,10 +52,10 @@ enum Verb {
     Help,
     Status,
     History,
-    Logs(AppName),
-    Run(AppName, Vec<String>),
+    Logs(Instance),
+    Run(Instance, Vec<String>),
     Rollback {
-        app: AppName,
+        app: Instance,
         version: Option<Version>,
         even_revoked: bool,
     },
@@ -161,7 +161,10 @@ fn parse(mut parser: Parser) -> Result<Verb, CliError> {
             other => return Err(usage(other.unexpected())),
         }
     }
-    let app = |word: &str| AppName::new(word).map_err(|error| CliError::Usage(error.to_string()));
+    let app = |word: &str| {
+        word.parse::<Instance>()
+            .map_err(|error| CliError::Usage(error.to_string()))
+    };
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let rollback = |name, version| {
         Ok(Verb::Rollback {

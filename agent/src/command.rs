@@ -87,12 +87,29 @@ fn attempt<S: AsRef<OsStr>>(
     Ok((output.status.success(), output.status.to_string(), said))
 }
 
+/// A line that a program says, or a piece of a long one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) text: String,
+    /// The same line goes on with the next piece.
+    pub(crate) goes_on: bool,
+}
+
 /// Runs a program and hands on each line that it says while it runs, and no longer: what it leaves
 /// behind is not waited for. Whether it succeeded.
 pub(crate) fn follow(
     program: &str,
     arguments: &[String],
     mut line: impl FnMut(&str),
+) -> Result<bool, CommandError> {
+    follow_pieces(program, arguments, |said| line(&said.text))
+}
+
+/// The same for whoever has to know what is one line.
+pub(crate) fn follow_pieces(
+    program: &str,
+    arguments: &[String],
+    mut line: impl FnMut(&Said),
 ) -> Result<bool, CommandError> {
     let failed = |source| CommandError::Start {
         program: program.to_owned(),
@@ -132,7 +149,7 @@ pub(crate) fn follow(
 }
 
 /// In a thread of their own, which ends with the last that can write.
-fn read_lines(reader: impl Read + Send + 'static) -> Receiver<String> {
+fn read_lines(reader: impl Read + Send + 'static) -> Receiver<Said> {
     let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
     std::thread::spawn(move || {
         let mut reader = BufReader::new(reader);
@@ -143,8 +160,10 @@ fn read_lines(reader: impl Read + Send + 'static) -> Receiver<String> {
             match reader.by_ref().take(limit).read_until(b'\n', &mut raw) {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {
-                    let said = printable(&String::from_utf8_lossy(&raw));
-                    if sender.send(said).is_err() {
+                    let text = printable(&String::from_utf8_lossy(&raw));
+                    // A last line may well end without one.
+                    let goes_on = raw.len() == LONGEST_LINE && raw.last() != Some(&b'\n');
+                    if sender.send(Said { text, goes_on }).is_err() {
                         return;
                     }
                 }
@@ -196,6 +215,19 @@ mod tests {
         assert!(done.unwrap());
         assert_eq!(lines, ["a\u{fffd}[2J", "b"]);
     }
+    #[test]
+    fn pieces_of_one_line_are_told_from_lines() {
+        let mut pieces = Vec::new();
+        let script = "printf '%01200d\\nshort\\nlast' 7".to_owned();
+        let done = follow_pieces("sh", &["-c".to_owned(), script], |said| {
+            pieces.push((said.text.len(), said.goes_on));
+        });
+        assert!(done.unwrap());
+        // The end of what is said ends a line, too.
+        let expected = [(LONGEST_LINE, true), (200, false), (5, false), (4, false)];
+        assert_eq!(pieces, expected);
+    }
+
     #[test]
     fn what_a_program_leaves_behind_is_not_waited_for() {
         let begun = Instant::now();

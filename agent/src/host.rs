@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use longshore_shared::instance::{Instance, Slug};
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
-use longshore_shared::setup::OnLeave;
+use longshore_shared::setup::{OnLeave, PreviewRules};
 use serde::Deserialize;
 
 use crate::layout::CONFIG;
@@ -73,9 +74,41 @@ pub(crate) struct HostedApp {
     /// Whether what is to run on one host of the environment runs on this one.
     #[serde(default)]
     pub(crate) single: bool,
+    /// What previews of its branches may take; nothing where there are none.
+    #[serde(default)]
+    pub(crate) preview: Option<HostedPreviews>,
+}
+
+/// The rules of previews, with a domain that can be served.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "PreviewRules")]
+pub(crate) struct HostedPreviews {
+    pub(crate) rules: PreviewRules,
+    domain: Option<Domain>,
+}
+
+impl TryFrom<PreviewRules> for HostedPreviews {
+    type Error = String;
+    fn try_from(rules: PreviewRules) -> Result<Self, String> {
+        let domain = rules.domain.clone().map(Domain::try_from).transpose()?;
+        Ok(Self { rules, domain })
+    }
 }
 
 impl HostedApp {
+    /// A preview of it: alone here, and reached under a name of its own.
+    fn preview_called(&self, slug: &Slug) -> Option<Self> {
+        let previews = self.preview.as_ref()?;
+        let domain = previews.domain.as_ref().or(self.domain.as_ref());
+        let domain = domain.map(|domain| Domain(format!("{slug}.{}", domain.as_str())));
+        Some(Self {
+            domain,
+            tls: self.tls.clone().filter(|_| previews.rules.https),
+            single: true,
+            ..self.clone()
+        })
+    }
+
     /// How the web reaches it, if it does.
     pub(crate) fn front(&self) -> Option<Front> {
         Some(Front {
@@ -168,6 +201,15 @@ impl Host {
     /// Reads the host's own `host.toml`.
     pub(crate) fn load() -> Result<Self, TrustedFileError> {
         trusted_file::read_toml(Path::new(CONFIG))
+    }
+
+    /// An app, or a preview of one, that may live here.
+    pub(crate) fn hosted(&self, instance: &Instance) -> Option<HostedApp> {
+        let app = self.apps.get(instance.app())?;
+        match instance.preview() {
+            Some(slug) => app.preview_called(slug),
+            None => Some(app.clone()),
+        }
     }
 
     /// Whether `person` may do what `right` says.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use longshore_shared::name::{AppName, ProcessName};
+use longshore_shared::digest::Sha256Digest;
+use longshore_shared::instance::Instance;
+use longshore_shared::name::ProcessName;
 use longshore_shared::wire::latest::Slot;
 use semver::Version;
 
@@ -52,6 +54,8 @@ pub(crate) const ACME_ROOT: &str = "/var/lib/longshore-acme";
 pub(crate) const CERTIFICATES: &str = "/etc/longshore/tls";
 pub(crate) const NGINX_CONFIG: &str = "/etc/nginx/nginx.conf";
 pub(crate) const UNITS: &str = "/etc/systemd/system";
+/// When each timer ran last.
+pub(crate) const TIMER_STAMPS: &str = "/var/lib/systemd/timers";
 
 /// What of a slot is written in paths and unit names.
 pub(crate) fn slot_name(slot: Slot) -> &'static str {
@@ -78,16 +82,22 @@ pub(crate) fn other_slot(slot: Slot) -> Slot {
 /// Where one app lives.
 #[derive(Debug, Clone)]
 pub(crate) struct AppLayout {
-    pub(crate) app: AppName,
+    pub(crate) app: Instance,
     home: PathBuf,
 }
 
 impl AppLayout {
-    pub(crate) fn new(app: &AppName) -> Self {
+    pub(crate) fn new(app: &Instance) -> Self {
         Self {
             app: app.clone(),
             home: Path::new(APPS).join(app.as_str()),
         }
+    }
+
+    /// The app that a preview is one of, with whose settings it begins.
+    pub(crate) fn base(&self) -> Option<Self> {
+        self.app.preview()?;
+        Some(Self::new(&self.app.app().clone().into()))
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -177,6 +187,11 @@ impl AppLayout {
         Path::new(SETTINGS).join(format!("{}.env", self.app))
     }
 
+    /// Those that a preview was given when it was made.
+    pub(crate) fn made_settings(&self) -> PathBuf {
+        Path::new(SETTINGS).join(format!("{}.made.env", self.app))
+    }
+
     /// Those that the app takes as files; root's alone.
     pub(crate) fn setting_files(&self) -> PathBuf {
         self.run().join("settings")
@@ -249,8 +264,40 @@ impl AppLayout {
         PathBuf::from(format!("/etc/nginx/conf.d/longshore-{}.conf", self.app))
     }
 
+    /// A Unix name takes 31 letters, which is less than a preview's own may have.
     pub(crate) fn user(&self) -> String {
-        format!("app-{}", self.app)
+        if self.app.preview().is_none() {
+            return format!("app-{}", self.app);
+        }
+        format!(
+            "{}-{:.18}",
+            self.short().replace('_', "-"),
+            self.app.as_str()
+        )
+    }
+
+    /// A name for places that take few letters, and no dash.
+    pub(crate) fn short(&self) -> String {
+        if self.app.preview().is_none() {
+            return self.app.as_str().replace('-', "_");
+        }
+        let digest = Sha256Digest::of(self.app.as_str().as_bytes()).to_string();
+        format!("pre_{digest:.8}")
+    }
+
+    /// What bounds all that runs for a preview.
+    pub(crate) fn slice(&self) -> Option<String> {
+        self.app.preview()?;
+        Some(format!("longshore-{}.slice", self.short()))
+    }
+
+    pub(crate) fn slice_file(&self) -> Option<PathBuf> {
+        Some(Path::new(UNITS).join(self.slice()?))
+    }
+
+    /// What the names of all units begin with that have files of their own.
+    pub(crate) fn unit_prefix(&self) -> String {
+        format!("longshore-{}@", self.app)
     }
 }
 

@@ -22,6 +22,7 @@ mod names;
 mod operation;
 mod peer;
 mod preflight;
+mod preview;
 mod recovery;
 mod run_unit;
 mod server;

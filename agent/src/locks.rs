@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 
 /// Which connection, or which of the agent's own threads, wants the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) struct Locks(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    held: Mutex<BTreeMap<AppName, Held>>,
+    held: Mutex<BTreeMap<Instance, Held>>,
     freed: Condvar,
 }
 
@@ -61,19 +61,19 @@ struct Held {
 #[derive(Debug)]
 pub(crate) struct Share {
     locks: Locks,
-    app: AppName,
+    app: Instance,
 }
 
 impl Locks {
     /// Takes the lock, or says who has it. Taking it twice is fine.
     pub(crate) fn take(
         &self,
-        app: &AppName,
+        app: &Instance,
         by: Claimant,
         holder: Holder,
         release: Option<Sha256Digest>,
     ) -> Result<(), Busy> {
-        let others_moment = |all: &mut BTreeMap<AppName, Held>| {
+        let others_moment = |all: &mut BTreeMap<Instance, Held>| {
             all.get(app)
                 .is_some_and(|held| held.by != by && held.holder == Holder::Agent)
         };
@@ -110,7 +110,7 @@ impl Locks {
     }
 
     /// The same person came back on another connection.
-    pub(crate) fn hand_over(&self, app: &AppName, from: Claimant, to: Claimant) {
+    pub(crate) fn hand_over(&self, app: &Instance, from: Claimant, to: Claimant) {
         if let Some(held) = self.lock().get_mut(app).filter(|held| held.by == from) {
             (held.by, held.wanted) = (to, true);
         }
@@ -119,7 +119,7 @@ impl Locks {
     /// Takes a lock from whoever has begun nothing under it, if that is so.
     pub(crate) fn take_over(
         &self,
-        app: &AppName,
+        app: &Instance,
         by: Claimant,
         holder: Holder,
         release: Option<Sha256Digest>,
@@ -131,8 +131,8 @@ impl Locks {
     }
 
     /// Waits for a while for an app's lock to become free.
-    pub(crate) fn wait(&self, app: &AppName, patience: Duration) {
-        let taken = |all: &mut BTreeMap<AppName, Held>| all.contains_key(app);
+    pub(crate) fn wait(&self, app: &Instance, patience: Duration) {
+        let taken = |all: &mut BTreeMap<Instance, Held>| all.contains_key(app);
         let waited = self
             .0
             .freed
@@ -141,7 +141,7 @@ impl Locks {
     }
 
     /// Gives up one app's lock, or all that this claimant holds.
-    pub(crate) fn release(&self, by: Claimant, app: Option<&AppName>) {
+    pub(crate) fn release(&self, by: Claimant, app: Option<&Instance>) {
         self.lock().retain(|name, held| {
             if held.by == by && app.is_none_or(|app| app == name) {
                 held.wanted = false;
@@ -152,7 +152,7 @@ impl Locks {
     }
 
     /// Keeps the lock for an operation. Nothing where this claimant does not hold it.
-    pub(crate) fn share(&self, app: &AppName, by: Claimant) -> Option<Share> {
+    pub(crate) fn share(&self, app: &Instance, by: Claimant) -> Option<Share> {
         let mut all = self.lock();
         let held = all.get_mut(app).filter(|held| held.by == by)?;
         held.operations += 1;
@@ -162,11 +162,11 @@ impl Locks {
         })
     }
 
-    pub(crate) fn describe(&self, app: &AppName) -> Option<String> {
+    pub(crate) fn describe(&self, app: &Instance) -> Option<String> {
         self.lock().get(app).map(Held::describe)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AppName, Held>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Instance, Held>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -216,8 +216,8 @@ mod tests {
     const ONE: Claimant = Claimant(1);
     const OTHER: Claimant = Claimant(2);
 
-    fn app(name: &str) -> AppName {
-        AppName::new(name).unwrap()
+    fn app(name: &str) -> Instance {
+        name.parse().unwrap()
     }
 
     fn ann() -> Holder {

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{
     Event, Failed, FromAgent, Outcome, Problem, Reply, StepState,
 };
@@ -29,13 +29,15 @@ const MOST_ENDED: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Operation {
     id: u64,
-    app: AppName,
+    app: Instance,
     /// Who holds the app's lock for it: the connection that began it, or that took it over.
     claimant: AtomicU64,
     who: String,
     ledger: Arc<Ledger>,
     log: EventLog,
     cancelled: AtomicBool,
+    /// Nobody can stop it any more.
+    to_the_end: AtomicBool,
     unit: Mutex<Option<String>>,
     /// What the history is to say of it once it is done.
     done: Mutex<Option<String>>,
@@ -237,12 +239,20 @@ impl Operation {
 
     /// Asks the operation to stop: between two steps, or in the middle of a step of the app.
     pub(crate) fn cancel(&self) {
+        if self.to_the_end.load(Ordering::Relaxed) {
+            return;
+        }
         self.cancelled.store(true, Ordering::Relaxed);
         if let Some(unit) = self.unit().clone()
             && let Err(error) = systemd::stop_soon(&[&unit])
         {
             journal::say(&chain(&error));
         }
+    }
+
+    /// From here on it goes through, whoever asks it to stop: half of it is of use to nobody.
+    pub(crate) fn go_to_the_end(&self) {
+        self.to_the_end.store(true, Ordering::Relaxed);
     }
 
     /// Names the unit that a cancellation ends, while there is one.
@@ -339,7 +349,10 @@ pub(crate) fn reply_to(trouble: Trouble) -> Reply {
 
 fn is_unchanged(reply: &Reply) -> bool {
     match reply {
-        Reply::Staged { unchanged, .. } | Reply::Migrated { unchanged } => *unchanged,
+        Reply::Staged { unchanged, .. }
+        | Reply::Migrated { unchanged }
+        | Reply::PreviewMade { unchanged }
+        | Reply::PreviewDropped { unchanged } => *unchanged,
         Reply::Left { undone, .. } => undone.is_empty(),
         Reply::Switched(switched) => switched.unchanged,
         _ => false,
@@ -366,6 +379,7 @@ impl Operations {
             ledger: Arc::clone(ledger),
             log: EventLog::default(),
             cancelled: AtomicBool::new(false),
+            to_the_end: AtomicBool::new(false),
             unit: Mutex::default(),
             done: Mutex::default(),
             source: Mutex::default(),

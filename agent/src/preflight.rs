@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use longshore_shared::app_file::{AppFile, Limits};
+use longshore_shared::instance::Instance;
 use longshore_shared::manifest::Manifest;
-use longshore_shared::name::{AppName, EnvironmentName, ProcessName};
-use longshore_shared::wire::latest::{Preflighted, Problem, Reply, SwitchReason};
+use longshore_shared::name::{EnvironmentName, ProcessName};
+use longshore_shared::wire::latest::{Preflighted, PreviewWish, Problem, Reply, SwitchReason};
 
 use crate::activate::{self, Wanted, live, site};
 use crate::agent::Agent;
@@ -15,6 +16,7 @@ use crate::intake;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::{LedgerError, Refusal};
 use crate::operation::{Trouble, chain};
+use crate::preview;
 use crate::settings;
 use crate::systemd;
 use crate::trust;
@@ -27,13 +29,15 @@ pub(crate) struct Inventory<'a> {
     pub(crate) single: Option<bool>,
     /// Settings come before it serves: what is not set now is no problem.
     pub(crate) settings_follow: bool,
+    /// What is to become of it as a preview.
+    pub(crate) preview: Option<&'a PreviewWish>,
 }
 
 /// Looks at all that an order to deploy or to roll back would need.
 pub(crate) fn check(
     agent: &Agent,
     host: &Host,
-    app: &AppName,
+    app: &Instance,
     inventory: Inventory<'_>,
     release: &Preflighted,
     who: &str,
@@ -43,9 +47,9 @@ pub(crate) fn check(
     let mut problems = Vec::new();
     let mut refusals = Vec::new();
     let mut revoked = false;
-    let hosted = host.apps.get(app);
+    let hosted = host.hosted(app);
     let domain = inventory.domain;
-    let front = hosted.and_then(HostedApp::front);
+    let front = hosted.as_ref().and_then(HostedApp::front);
     let own = front.as_ref().map(|front| front.domain.as_str());
     if own != domain {
         let name = |domain: Option<&str>| domain.map_or("no domain".to_owned(), str::to_owned);
@@ -57,6 +61,9 @@ pub(crate) fn check(
             ),
             next: "run `longshore bootstrap` to bring the host up to the inventory".to_owned(),
         });
+    }
+    if let Some(wish) = inventory.preview {
+        problems.extend(preview::problems(agent, host, app, wish)?);
     }
     let (manifest, staged) = match release {
         Preflighted::Deploy { release } => match accepted(agent, host, app, release) {
@@ -112,10 +119,12 @@ pub(crate) fn check(
         );
         problems.extend(room(agent, &layout, manifest, staged)?);
         problems.extend(memory_problem(agent, &layout, manifest, restarts)?);
-        let follow = inventory.settings_follow;
+        // A preview may be given some when it is made.
+        let given = inventory.preview.is_some() && !manifest.app_file.preview.create.is_empty();
+        let follow = inventory.settings_follow || given;
         problems.extend(sites(&layout, manifest, front.as_ref(), follow));
         problems.extend(kernel(&manifest.app_file.limits, &host.environment));
-        let single_here = hosted.is_some_and(|app| app.single);
+        let single_here = hosted.as_ref().is_some_and(|app| app.single);
         problems.extend(single(&manifest.app_file, single_here, inventory.single));
         problems.extend(times(&manifest.app_file));
         let files = &manifest.app_file.settings.files;
@@ -139,7 +148,7 @@ pub(crate) fn check(
 fn accepted(
     agent: &Agent,
     host: &Host,
-    app: &AppName,
+    app: &Instance,
     release: &longshore_shared::wire::latest::SignedManifest,
 ) -> Result<(Manifest, bool), Trouble> {
     let verified = trust::accept(agent, host, app, release)?;
@@ -158,7 +167,7 @@ fn accepted(
 fn note(
     agent: &Agent,
     who: &str,
-    app: &AppName,
+    app: &Instance,
     release: &Preflighted,
     refusals: &[Problem],
 ) -> Result<(), LedgerError> {

@@ -4,17 +4,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{Outcome, SwitchReason};
 
 use crate::activate::{self, cooldown, live};
 use crate::agent::Agent;
-use crate::host::{Host, HostedApp};
+use crate::host::Host;
 use crate::intake;
 use crate::journal;
 use crate::layout::{APPS, AppLayout};
 use crate::ledger::OperationRow;
 use crate::operation::{Trouble, chain};
+use crate::preview::expiry;
 use crate::settings;
 use crate::systemd;
 use crate::trust;
@@ -48,6 +49,7 @@ pub(crate) fn recover(agent: &Arc<Agent>) {
         }
         cooldown::watch(agent, &app);
     }
+    expiry::watch(agent);
 }
 
 fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), Trouble> {
@@ -76,7 +78,7 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
     }
     let mut problems = Vec::new();
     let front = match Host::load() {
-        Ok(host) => host.apps.get(app).and_then(HostedApp::front),
+        Ok(host) => host.hosted(app).and_then(|app| app.front()),
         Err(error) => {
             problems.push(chain(&error));
             None
@@ -103,7 +105,7 @@ fn settle(agent: &Arc<Agent>, row: &OperationRow) -> Result<(Outcome, String), T
 /// A staging or a migration.
 fn settle_other(
     agent: &Agent,
-    app: &AppName,
+    app: &Instance,
     row: &OperationRow,
 ) -> Result<(Outcome, String), Trouble> {
     let release = match &row.version {
@@ -124,6 +126,19 @@ fn settle_other(
                 ),
             })
         }
+        ("destroy" | "expire" | "preview", _) => {
+            let there = agent.ledger.preview(app)?.is_some();
+            Ok(match (row.verb.as_str(), there) {
+                ("preview", true) => (Outcome::Done, interrupted("there is to be this preview")),
+                ("preview", false) => (Outcome::TakenBack, interrupted("there is none")),
+                (_, true) => (Outcome::TakenBack, interrupted("it is begun anew")),
+                (_, false) => (Outcome::Done, interrupted("nothing of it was left")),
+            })
+        }
+        ("create", _) => Ok((
+            Outcome::TakenBack,
+            interrupted("what it had made is taken away before it is made anew"),
+        )),
         ("leave", _) => Ok((
             Outcome::TakenBack,
             interrupted("what was undone is for the database to tell; the release before serves"),
@@ -149,12 +164,12 @@ fn interrupted(what: &str) -> String {
     format!("the agent was stopped in the middle; {what}")
 }
 
-fn apps() -> Vec<AppName> {
+fn apps() -> Vec<Instance> {
     let entries = fs_err::read_dir(Path::new(APPS))
         .into_iter()
         .flatten()
         .flatten();
     entries
-        .filter_map(|entry| AppName::new(entry.file_name().to_str()?).ok())
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
 }

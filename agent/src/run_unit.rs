@@ -9,7 +9,7 @@ use longshore_shared::settings::SettingName;
 use crate::activate::live::{self, Live};
 use crate::command::CommandError;
 use crate::layout::{AppLayout, ReleaseFiles};
-use crate::settings::files;
+use crate::settings::{self, files};
 
 /// What the shell is told that runs it: the words are the program's, and its path is looked for in the
 /// app's environment.
@@ -95,7 +95,6 @@ fn words(
         format!("Group={}", layout.user()),
         format!("BindReadOnlyPaths={}:{}", release.display(), home.display()),
         format!("WorkingDirectory={}", home.display()),
-        format!("EnvironmentFile=-{}", layout.settings().display()),
         format!(
             "EnvironmentFile={}",
             ReleaseFiles::of(&release).environment().display()
@@ -108,8 +107,11 @@ fn words(
         "UMask=0007".to_owned(),
         "TimeoutStopSec=5s".to_owned(),
     ];
+    let environment = settings::environment_files(layout).into_iter();
+    let slice = layout.slice().map(|slice| format!("Slice={slice}"));
     let as_files = files::properties(layout, as_files);
-    let properties = properties.into_iter().chain(as_files);
+    // The release's own environment comes last, as in its slots.
+    let properties = environment.chain(properties).chain(slice).chain(as_files);
     words.extend(properties.map(|property| format!("--property={property}")));
     words.extend(["--", "/bin/sh", "-c"].map(str::to_owned));
     let line = match command {
@@ -132,13 +134,12 @@ fn plain(kind: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_shared::name::AppName;
     use longshore_shared::wire::latest::Slot;
     use semver::Version;
 
     #[test]
     fn words_stay_words_and_a_line_is_the_shells() {
-        let layout = AppLayout::new(&AppName::new("cortico").unwrap());
+        let layout = AppLayout::new(&"cortico".parse().unwrap());
         let live = Live {
             slot: Slot::Green,
             version: Version::new(1, 0, 0),

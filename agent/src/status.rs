@@ -1,17 +1,18 @@
 //! What an app on this host looks like now: the links say what is live, the ledger what happened.
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{AppStatus, ReleaseState, ReleaseStatus};
 use semver::Version;
 
 use crate::activate::{self, live, process_status};
 use crate::agent::Agent;
-use crate::host::Host;
+use crate::host::{Host, HostedApp};
 use crate::layout::{AppLayout, other_slot};
 use crate::ledger::{Ledger, LedgerError, ReleaseRow, Verdict};
 use crate::locks::Locks;
 use crate::maintenance;
 use crate::operation::Trouble;
+use crate::preview;
 use crate::settings;
 use crate::systemd;
 
@@ -19,14 +20,26 @@ use crate::systemd;
 pub(crate) fn report(
     agent: &Agent,
     host: &Host,
-    app: Option<&AppName>,
+    app: Option<&Instance>,
+    previews: bool,
 ) -> Result<Vec<AppStatus>, Trouble> {
-    let wanted = host
-        .apps
-        .keys()
-        .filter(|name| app.is_none_or(|app| app == *name));
-    let apps = wanted.map(|app| one(&agent.ledger, Some(&agent.locks), host, app));
+    let wanted = instances(&agent.ledger, host)?.into_iter();
+    let wanted = wanted.filter(|name| match app {
+        Some(app) if previews && app.preview().is_none() => app.app() == name.app(),
+        Some(app) => app == name,
+        None => previews || name.preview().is_none(),
+    });
+    let apps = wanted.map(|app| one(&agent.ledger, Some(&agent.locks), host, &app));
     Ok(apps.collect::<Result<_, _>>()?)
+}
+
+/// Every app of this host, and after it its previews.
+pub(crate) fn instances(ledger: &Ledger, host: &Host) -> Result<Vec<Instance>, LedgerError> {
+    let apps = host.apps.keys().cloned().map(Instance::from);
+    let previews = ledger.previews()?.into_iter().map(|preview| preview.app);
+    let mut all: Vec<Instance> = apps.chain(previews).collect();
+    all.sort();
+    Ok(all)
 }
 
 /// One app. Works from the disk alone, so that it can be asked for when no agent runs.
@@ -34,15 +47,16 @@ pub(crate) fn one(
     ledger: &Ledger,
     locks: Option<&Locks>,
     host: &Host,
-    app: &AppName,
+    app: &Instance,
 ) -> Result<AppStatus, LedgerError> {
     let layout = AppLayout::new(app);
     let live = live::live(&layout);
     let releases = ledger.releases(app)?;
     let servings = ledger.servings(app)?;
-    let hosted = host.apps.get(app);
-    let single_here = hosted.is_some_and(|app| app.single);
-    let domain = hosted.and_then(|app| app.domain.as_ref());
+    let hosted = host.hosted(app);
+    let single_here = hosted.as_ref().is_some_and(|app| app.single);
+    let front = hosted.as_ref().and_then(HostedApp::front);
+    let domain = front.as_ref().map(|front| &front.domain);
     let version = live.as_ref().map(|live| live.version.clone());
     let manifest = live
         .as_ref()
@@ -69,8 +83,10 @@ pub(crate) fn one(
             }
         }
     };
+    let preview = ledger.preview(app)?;
     Ok(AppStatus {
         app: app.clone(),
+        preview: preview.map(|row| preview::state(row, front.as_ref())),
         previous: activate::rollback_target(&layout, &releases, &servings),
         slot: live.as_ref().map(|live| live.slot),
         healthy,

@@ -1,17 +1,17 @@
 //! One command of a release in its own transient unit, as the app's user.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use longshore_shared::manifest::Manifest;
 use longshore_shared::settings::SettingName;
 use longshore_shared::span::Span;
 
-use crate::command;
+use crate::command::{self, Said};
 use crate::journal;
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble, chain};
-use crate::settings::files;
+use crate::settings::{self, files};
 
 /// As many of the last lines are kept for the message of a failure.
 const LINES_KEPT: usize = 30;
@@ -20,14 +20,20 @@ const MOST_ANSWERS: usize = 20_000;
 
 /// What every step and every slot is told of its release.
 pub(crate) fn release_environment(
+    layout: &AppLayout,
     manifest: &Manifest,
-) -> impl Iterator<Item = (&'static str, String)> {
-    [
+) -> Vec<(&'static str, String)> {
+    let mut environment = vec![
         ("LONGSHORE_APP", manifest.app.to_string()),
         ("LONGSHORE_VERSION", manifest.version.to_string()),
         ("LONGSHORE_COMMIT", manifest.commit.clone()),
-    ]
-    .into_iter()
+    ];
+    if let Some(preview) = layout.app.preview() {
+        let id = layout.app.as_str().replace('-', "_");
+        environment.push(("LONGSHORE_PREVIEW", preview.to_string()));
+        environment.push(("LONGSHORE_PREVIEW_ID", id));
+    }
+    environment
 }
 
 /// Whether a step may change the release that it sees.
@@ -41,32 +47,60 @@ pub(crate) enum Mount {
 #[derive(Debug)]
 pub(crate) struct StepUnit<'a> {
     pub(crate) layout: &'a AppLayout,
-    pub(crate) release: &'a Path,
+    pub(crate) release: PathBuf,
     pub(crate) mount: Mount,
     pub(crate) environment: Vec<(&'static str, String)>,
     /// Settings that it takes as files.
-    pub(crate) files: &'a [SettingName],
+    pub(crate) files: Vec<SettingName>,
     /// How long a command may take.
     pub(crate) longest: Span,
 }
 
-impl StepUnit<'_> {
+impl<'a> StepUnit<'a> {
+    /// In a release that is kept, and as it is.
+    pub(crate) fn of_kept(layout: &'a AppLayout, manifest: &'a Manifest, longest: Span) -> Self {
+        Self {
+            layout,
+            release: layout.release(&manifest.version),
+            mount: Mount::ReadOnly,
+            environment: release_environment(layout, manifest),
+            files: files::for_step(layout, &manifest.app_file.settings.files),
+            longest,
+        }
+    }
+
     /// Runs one command line to its end, and passes its output on as notes of `step`.
     pub(crate) fn run(&self, operation: &Operation, step: &str, line: &str) -> Result<(), Trouble> {
+        self.run_hiding(operation, step, line, |_| false)
+    }
+
+    /// The same but for those lines that `hides` keeps to itself, which are told nowhere.
+    pub(crate) fn run_hiding(
+        &self,
+        operation: &Operation,
+        step: &str,
+        line: &str,
+        mut hides: impl FnMut(&Said) -> bool,
+    ) -> Result<(), Trouble> {
         let mut kept = journal::Steps::of(self.layout);
-        self.follow(operation, line, |text| {
-            operation.note(step, text);
-            kept.say(text);
+        self.follow(operation, line, |said| {
+            let told = !hides(said);
+            if told {
+                operation.note(step, &said.text);
+                kept.say(&said.text);
+            }
+            told
         })
     }
 
     /// Runs one command line to its end, and gives back what it said.
     pub(crate) fn ask(&self, operation: &Operation, line: &str) -> Result<Vec<String>, Trouble> {
         let mut said = Vec::new();
-        self.follow(operation, line, |text| {
+        self.follow(operation, line, |line| {
             if said.len() < MOST_ANSWERS {
-                said.push(text.to_owned());
+                said.push(line.text.clone());
             }
+            true
         })?;
         Ok(said)
     }
@@ -75,21 +109,23 @@ impl StepUnit<'_> {
         &self,
         operation: &Operation,
         line: &str,
-        mut hear: impl FnMut(&str),
+        mut hear: impl FnMut(&Said) -> bool,
     ) -> Result<(), Trouble> {
         if operation.is_cancelled() {
             return Err(Trouble::cancelled());
         }
         let mut last: Vec<String> = Vec::new();
-        files::lay_out(self.layout, self.files)?;
+        files::lay_out(self.layout, &self.files)?;
         operation.set_unit(Some(self.layout.step_unit()));
         let begun = Instant::now();
-        let done = command::follow("systemd-run", &self.arguments(line), |text| {
-            hear(text);
+        let done = command::follow_pieces("systemd-run", &self.arguments(line), |said| {
+            if !hear(said) {
+                return;
+            }
             if last.len() == LINES_KEPT {
                 last.remove(0);
             }
-            last.push(text.to_owned());
+            last.push(said.text.clone());
         });
         operation.set_unit(None);
         match done {
@@ -125,7 +161,6 @@ impl StepUnit<'_> {
             format!("Group={}", layout.user()),
             format!("{bind}={mount}:{}", home.display()),
             format!("WorkingDirectory={}", home.display()),
-            format!("EnvironmentFile=-{}", layout.settings().display()),
             format!("ReadWritePaths={}", layout.shared().display()),
             "ProtectSystem=strict".to_owned(),
             "ProtectHome=yes".to_owned(),
@@ -134,7 +169,9 @@ impl StepUnit<'_> {
             "UMask=0022".to_owned(),
             format!("RuntimeMaxSec={}ms", self.longest.duration().as_millis()),
         ];
-        properties.extend(files::properties(layout, self.files));
+        properties.extend(settings::environment_files(layout));
+        properties.extend(layout.slice().map(|slice| format!("Slice={slice}")));
+        properties.extend(files::properties(layout, &self.files));
         if self.mount == Mount::Writable {
             properties.push(format!("ReadWritePaths={}", home.display()));
         }

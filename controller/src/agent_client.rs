@@ -427,7 +427,13 @@ mod tests {
             FromAgent::Reply(Box::new(Reply::Locked)),
         ];
         theirs.write_all(&bytes(&messages)).await.unwrap();
-        client.order(Order::Status { app: None }).await.unwrap();
+        client
+            .order(Order::Status {
+                app: None,
+                previews: false,
+            })
+            .await
+            .unwrap();
         assert!(matches!(client.next().await.unwrap(), Heard::Begun(7)));
         assert!(matches!(client.next().await.unwrap(), Heard::Event(_)));
         assert!(matches!(

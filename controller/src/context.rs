@@ -1,5 +1,6 @@
 //! What a command works with: where it prints, what was asked for, and the files that say the rest.
 
+use std::borrow::Cow;
 use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,14 +57,34 @@ impl Context {
     pub(crate) fn app<'a>(
         &self,
         environment: &'a Environment,
-    ) -> Result<&'a EnvironmentApp, CommandError> {
+    ) -> Result<Cow<'a, EnvironmentApp>, CommandError> {
         if let Some(name) = &self.global.app {
-            return Ok(environment.app(name)?);
+            return Ok(environment.instance(name)?);
         }
-        match self.app_file()? {
-            Some((_, file)) => Ok(environment.app(file.app.name.as_str())?),
-            None => Ok(environment.only_app()?),
-        }
+        let app = match self.app_file()? {
+            Some((_, file)) => environment.app(file.app.name.as_str())?,
+            None => environment.only_app()?,
+        };
+        Ok(Cow::Borrowed(app))
+    }
+
+    /// The same for verbs that bring an app a release, which previews have one of their own for.
+    pub(crate) fn app_itself<'a>(
+        &self,
+        environment: &'a Environment,
+    ) -> Result<Cow<'a, EnvironmentApp>, CommandError> {
+        let app = self.app(environment)?;
+        let Some(slug) = app.instance.preview() else {
+            return Ok(app);
+        };
+        let name = &environment.name;
+        Err(CommandError::usage(format!(
+            "{} is a preview, and this is for apps",
+            app.instance
+        ))
+        .hint(format!(
+            "Bring a preview its branch: longshore preview up {name} --ref BRANCH --name {slug}"
+        )))
     }
 
     /// Private keys of this person, who is asked for passphrases.
@@ -86,9 +107,9 @@ impl Context {
     pub(crate) fn app_if_named<'a>(
         &self,
         environment: &'a Environment,
-    ) -> Result<Option<&'a EnvironmentApp>, CommandError> {
+    ) -> Result<Option<Cow<'a, EnvironmentApp>>, CommandError> {
         match &self.global.app {
-            Some(name) => Ok(Some(environment.app(name)?)),
+            Some(name) => Ok(Some(environment.instance(name)?)),
             None => Ok(None),
         }
     }

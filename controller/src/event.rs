@@ -1,7 +1,8 @@
 //! What happens during a run: the only thing that the reports see.
 
-use longshore_shared::name::{AppName, EnvironmentName, HostName};
-use longshore_shared::wire::latest::{LogLine, Problem, StepState};
+use longshore_shared::instance::Instance;
+use longshore_shared::name::{EnvironmentName, HostName};
+use longshore_shared::wire::latest::{LogLine, PreviewState, Problem, StepState};
 use semver::Version;
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 pub enum RunEvent {
     Started {
         verb: &'static str,
-        app: AppName,
+        app: Instance,
         environment: EnvironmentName,
         version: Option<Version>,
         hosts: Vec<HostName>,
@@ -22,6 +23,11 @@ pub enum RunEvent {
     Host {
         host: HostName,
         what: HostEvent,
+    },
+    /// There is to be this preview, and until when.
+    Preview {
+        app: Instance,
+        preview: PreviewState,
     },
     /// Something that concerns the whole run.
     Note(String),

@@ -1,6 +1,8 @@
 //! What a rollout is going to do, worked out from the inventory alone: no network, no clock.
 
-use longshore_shared::name::{AppName, EnvironmentName, HostName};
+use longshore_shared::instance::Instance;
+use longshore_shared::name::{EnvironmentName, HostName};
+use longshore_shared::wire::latest::PreviewWish;
 
 use crate::inventory::{Environment, EnvironmentApp, Host, HostSelection, SelectionError};
 
@@ -8,10 +10,12 @@ use crate::inventory::{Environment, EnvironmentApp, Host, HostSelection, Selecti
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub environment: EnvironmentName,
-    pub app: AppName,
+    pub app: Instance,
     pub domain: Option<String>,
     /// The chosen hosts, in the inventory's order.
     pub hosts: Vec<Host>,
+    /// What is to become of it, where it is a preview that is brought a release.
+    pub preview: Option<PreviewWish>,
     /// The environment's first host of this app, chosen or not.
     pub first: HostName,
 }
@@ -36,7 +40,8 @@ impl Plan {
         };
         Ok(Plan {
             environment: environment.name.clone(),
-            app: app.name.clone(),
+            app: app.instance.clone(),
+            preview: None,
             domain: app.domain.clone(),
             hosts: hosts.into_iter().cloned().collect(),
             first,

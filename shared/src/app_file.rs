@@ -5,6 +5,7 @@
 
 mod build;
 mod limits;
+mod preview;
 mod processes;
 mod site;
 mod text;
@@ -21,6 +22,7 @@ use crate::span::Span;
 
 pub use build::{Build, Cache};
 pub use limits::{KernelSetting, Limits};
+pub use preview::Preview;
 pub use processes::{Calendar, Process, Timer};
 pub use site::{HeaderName, HeaderValue, RedirectTarget, Site};
 pub use text::{ByteSize, Command, InnerPath, SitePath, TextError};
@@ -63,6 +65,8 @@ pub struct AppFile {
     pub static_files: BTreeMap<SitePath, InnerPath>,
     #[serde(default, skip_serializing_if = "Site::is_empty")]
     pub site: Site,
+    #[serde(default, skip_serializing_if = "Preview::is_empty")]
+    pub preview: Preview,
     #[serde(default, skip_serializing_if = "SettingsUse::is_empty")]
     pub settings: SettingsUse,
     #[serde(default, skip_serializing_if = "Shared::is_empty")]
@@ -268,6 +272,10 @@ pub enum AppFileError {
     BackupAlone,
     #[error("[migrate] `timeout` is 0s: no command can keep to it; leave it out for 30 minutes")]
     MigrateTimeout,
+    #[error("[preview] has `create` and no `destroy`: what it makes would stay for ever")]
+    PreviewOneSided,
+    #[error("[preview] `timeout`: take a second to an hour, or leave it out for 10 minutes")]
+    PreviewTimeout,
     #[error(
         "{0}: `;`, `&` and `|` are a shell's, and what is asked to end has to be the program itself: write sh -c '…'"
     )]
@@ -338,6 +346,12 @@ impl AppFile {
         }
         if self.migrate.timeout.duration().is_zero() {
             return Err(AppFileError::MigrateTimeout);
+        }
+        if self.preview.is_one_sided() {
+            return Err(AppFileError::PreviewOneSided);
+        }
+        if !self.preview.has_sound_timeout() {
+            return Err(AppFileError::PreviewTimeout);
         }
         self.build.check()?;
         self.limits.check()?;

@@ -5,6 +5,7 @@
 
 pub mod app_file;
 pub mod digest;
+pub mod instance;
 pub mod manifest;
 pub mod name;
 pub mod path_pattern;

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::app_file::ByteSize;
 use crate::digest::Sha256Digest;
 use crate::name::{AppName, EnvironmentName, HostName};
+use crate::span::Span;
 use crate::trust_file::TrustRules;
 use crate::wire::latest::SignedTrust;
 
@@ -128,6 +130,45 @@ pub struct DesiredApp {
     /// Whether what is to run on one host of the environment runs on this one.
     #[serde(default)]
     pub single: bool,
+    /// Nothing where its branches get no previews.
+    #[serde(default)]
+    pub preview: Option<PreviewRules>,
+}
+
+/// What previews of an app's branches may take on its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewRules {
+    /// Each is reached under its own name before this one; else before the app's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Whether the app's certificate is for these names, too.
+    #[serde(default)]
+    pub https: bool,
+    /// So many at a time.
+    #[serde(default = "default_previews")]
+    pub max: u32,
+    /// How long one is there after the deployment that was its last.
+    #[serde(rename = "for", default = "default_lasting")]
+    pub lasting: Span,
+    /// All that runs for one, at most.
+    #[serde(default = "default_memory")]
+    pub memory: ByteSize,
+    #[serde(default = "default_processes")]
+    pub processes: u32,
+}
+
+const fn default_previews() -> u32 {
+    5
+}
+const fn default_lasting() -> Span {
+    Span::seconds(7 * 24 * 3600)
+}
+const fn default_memory() -> ByteSize {
+    ByteSize::mebibytes(512)
+}
+const fn default_processes() -> u32 {
+    256
 }
 
 /// What becomes of migrations that the release which comes does not have.

@@ -1,4 +1,4 @@
-//! Spans of time as people write them: `500ms`, `30s`, `10m`, `2h`.
+//! Spans of time as people write them: `500ms`, `30s`, `10m`, `2h`, `7d`.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,11 +14,11 @@ pub struct Span(Duration);
 /// A text that is no span of time.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "{0:?} is no span of time: write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\" or \"2h\"; a week is the most"
+    "{0:?} is no span of time: write a whole number and a unit, such as \"500ms\", \"30s\", \"10m\", \"2h\" or \"7d\"; 90 days are the most"
 )]
 pub struct SpanError(String);
 
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const LONGEST: Duration = Duration::from_secs(90 * 24 * 3600);
 
 impl Span {
     /// So many whole seconds.
@@ -43,6 +43,7 @@ impl TryFrom<String> for Span {
             "s" => 1000,
             "m" => 60_000,
             "h" => 3_600_000,
+            "d" => 86_400_000,
             _ => return Err(SpanError(text)),
         };
         number
@@ -66,6 +67,7 @@ impl fmt::Display for Span {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.0.as_millis();
         match all {
+            _ if all.is_multiple_of(86_400_000) && all > 0 => write!(out, "{}d", all / 86_400_000),
             _ if all.is_multiple_of(3_600_000) && all > 0 => write!(out, "{}h", all / 3_600_000),
             _ if all.is_multiple_of(60_000) && all > 0 => write!(out, "{}m", all / 60_000),
             _ if all.is_multiple_of(1000) => write!(out, "{}s", all / 1000),

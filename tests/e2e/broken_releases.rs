@@ -49,10 +49,14 @@ pub(crate) const STORIES: &[Story] = &[
 
 /// On this host alone the second slot does not come up unless the shell says so.
 pub(crate) fn green_starts_only_if(host: &Host, condition: &str) -> Told {
+    starts_only_if(host, "green", condition)
+}
+
+pub(crate) fn starts_only_if(host: &Host, slot: &str, condition: &str) -> Told {
     host.sh(&format!(
-        "mkdir -p /etc/systemd/system/longshore-tiny@green.service.d && \
+        "mkdir -p /etc/systemd/system/longshore-tiny@{slot}.service.d && \
          printf '[Service]\\nExecStartPre=/bin/sh -c \"{condition}\"\\n' \
-         > /etc/systemd/system/longshore-tiny@green.service.d/x.conf && systemctl daemon-reload"
+         > /etc/systemd/system/longshore-tiny@{slot}.service.d/x.conf && systemctl daemon-reload"
     ))?;
     Ok(())
 }

@@ -141,7 +141,7 @@ fn write_into_the_inventory(lease: &Lease, repository: &Repository) -> Told {
          [people.dev1]\nkeys = [\"{key}\"]\ngroups = [\"longshore\"]\n\n\
          [environments.dev]\n[[environments.dev.hosts]]\nname = \"dev-1\"\naddress = \"{}\"\n\
          roles = [\"web\"]\nhost_key = \"{}\"\n\n[environments.dev.apps.tiny]\nhosts = [\"@web\"]\n\
-         domain = \"{}\"\nbranch = \"main\"\non_leave = \"undo\"\n",
+         domain = \"{}\"\nbranch = \"main\"\non_leave = \"undo\"\npreview = {{ max = 2 }}\n",
         dev.address,
         dev.host_key.pinned(),
         Sample::Tiny.domain()

@@ -49,11 +49,10 @@ fn reboot_keeps_files() -> Told {
 }
 
 fn are_new_for_each_story() -> Told {
-    for _ in 0..2 {
-        let lease = lease(crate::stage::HOSTS)?;
-        for host in &lease.hosts {
-            host.sh("test ! -e /srv/trace && touch /srv/trace")?;
-        }
+    // One of them comes twice, whichever others have meanwhile.
+    for _ in 0..=crate::stage::HOSTS {
+        let lease = lease(1)?;
+        lease.hosts[0].sh("test ! -e /srv/trace && touch /srv/trace")?;
     }
     Ok(())
 }

@@ -29,10 +29,13 @@ mod outages;
 mod patience;
 mod people;
 mod power_cut;
+mod preview_faults;
+mod previews;
 mod processes;
 mod pushes;
 mod refusals;
 mod rights;
+mod sealed_faults;
 mod settings;
 mod settings_and_code;
 mod sites;
@@ -72,10 +75,13 @@ const STORIES: &[&[Story]] = &[
     settings::STORIES,
     daily::STORIES,
     branches::STORIES,
+    previews::STORIES,
+    preview_faults::STORIES,
     processes::STORIES,
     sites::STORIES,
     backups::STORIES,
     settings_and_code::STORIES,
+    sealed_faults::STORIES,
     agent::STORIES,
     dist::STORIES,
     first_steps::STORIES,
@@ -92,8 +98,9 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let allowed = std::env::var(MAY_BOOT_HOSTS).is_ok_and(|value| value == "1");
     let may_run = allowed && privilege::is_root();
-    // A story waits for hosts most of the time, so more of them run than there are processors.
-    arguments.test_threads = arguments.test_threads.or(Some(stage::HOSTS));
+    // A story waits for hosts most of the time, so more of them run than there are processors; and while
+    // one waits for several hosts at once, others have those that are free.
+    arguments.test_threads = arguments.test_threads.or(Some(stage::HOSTS + 2));
     let trials: Vec<Trial> = STORIES
         .iter()
         .flat_map(|file| file.iter())

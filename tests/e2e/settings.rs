@@ -31,6 +31,10 @@ pub(crate) const STORIES: &[Story] = &[
         name: "settings::what_is_none_is_refused_and_nothing_is_lost",
         tell: what_is_none,
     },
+    Story {
+        name: "settings::are_edited_as_one_text_that_nobody_else_reads",
+        tell: in_an_editor,
+    },
 ];
 
 const TINY: Sample = Sample::Tiny;
@@ -371,5 +375,66 @@ fn what_is_none() -> Told {
     ended(&answer, 4);
     assert!(answer.all().contains("line 2") && !answer.all().contains("secret"));
     host.sh("grep -q secret /etc/longshore/apps/tiny.env")?;
+    Ok(())
+}
+
+/// With an editor that is a line of shell; `$1` is the file.
+fn edit(lease: &Lease, editor: &str) -> Result<Answer, Box<dyn std::error::Error>> {
+    let script = lease.folder().join("editor");
+    fs_err::write(&script, format!("#!/bin/sh\n{editor}\n"))?;
+    fs_err::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let mut command = lease
+        .controller(TINY)
+        .command(&["settings", "edit", "demo"]);
+    command.env_remove("VISUAL").env("EDITOR", &script);
+    command.stdin(Stdio::null());
+    Ok(answer(&command.output()?))
+}
+
+fn in_an_editor() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let repository = lease.repository(TINY)?;
+    let release = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
+    ended(&lease.deploy(TINY, &release)?, 0);
+    let controller = lease.controller(TINY);
+    ended(
+        &controller.run(&["settings", "set", "demo", "KEPT=1", "GONE=2"])?,
+        0,
+    );
+    let about = lease.folder().join("about");
+    let look = format!(
+        "stat -c '%a' \"$1\" $(dirname \"$1\") > {0}; cat \"$1\" >> {0}; dirname \"$1\" >> {0}",
+        about.display()
+    );
+    let answer = edit(
+        &lease,
+        &format!("{look}; sed -i -e /GONE/d -e 's/KEPT=.*/KEPT=3/' \"$1\"; echo NEW=4 >> \"$1\""),
+    )?;
+    assert_eq!(answer.code, Some(0), "{}", answer.all());
+    for (name, value) in [("KEPT", "3"), ("NEW", "4"), ("GONE", "None")] {
+        assert_eq!(environ(host, name)?, value, "{name}");
+    }
+    let seen = fs_err::read_to_string(&about)?;
+    assert!(seen.contains("KEPT=") && seen.contains("GONE="), "{seen}");
+    assert!(seen.lines().nth(1) == Some("700"), "{seen}");
+    let folder = seen.lines().last().ok_or("no folder")?;
+    assert!(!std::path::Path::new(folder).exists(), "{folder}");
+
+    // What cannot be used changes nothing, and an editor that only looked does not either.
+    let slot = live_slot(host)?;
+    for (editor, code, words) in [
+        ("exit 3", 1, "nothing was changed"),
+        ("echo 'no setting' >> \"$1\"", 2, "holds no settings"),
+        ("true", 0, "Nothing was changed"),
+    ] {
+        let answer = edit(&lease, editor)?;
+        assert_eq!(answer.code, Some(code), "{}", answer.all());
+        assert!(answer.all().contains(words), "{words}: {}", answer.all());
+    }
+    assert_eq!(
+        (environ(host, "NEW")?.as_str(), live_slot(host)?),
+        ("4", slot)
+    );
     Ok(())
 }

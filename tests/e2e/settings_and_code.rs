@@ -37,11 +37,11 @@ pub(crate) const STORIES: &[Story] = &[
 
 const TINY: Sample = Sample::Tiny;
 
-fn greeting(host: &Host) -> Result<String, Box<dyn Error>> {
+pub(crate) fn greeting(host: &Host) -> Result<String, Box<dyn Error>> {
     environ(host, "GREETING")
 }
 
-fn environ(host: &Host, name: &str) -> Result<String, Box<dyn Error>> {
+pub(crate) fn environ(host: &Host, name: &str) -> Result<String, Box<dyn Error>> {
     let said = host.sh(&format!(
         "slot=$(readlink /srv/longshore/tiny/slots/live); \
          id=$(systemctl show -P MainPID longshore-tiny@$slot); \
@@ -146,7 +146,7 @@ fn one_cannot() -> Told {
 }
 
 /// Seals what is given, and commits it as a version.
-fn seal(
+pub(crate) fn seal(
     lease: &Lease,
     repository: &Repository,
     version: &str,

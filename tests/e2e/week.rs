@@ -1,8 +1,9 @@
 //! A Django team's week, with PostgreSQL, Celery and Redis, and without a line of shell by the team.
 
 use std::error::Error;
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore_lab::controller::{Answer, answer};
 use longshore_lab::host::Host;
@@ -11,6 +12,8 @@ use longshore_lab::sample::{Behaviour, Repository, Sample};
 
 use crate::answers::{ended, kinds};
 use crate::branches::{git, migration, own_branch, undo_on_leave};
+use crate::patience;
+use crate::previews::{allow, nothing_left};
 use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
@@ -31,8 +34,10 @@ echo 'host all all all scram-sha-256' >> /etc/postgresql/15/main/pg_hba.conf
 printf 'bind 0.0.0.0\\nprotected-mode no\\n' >> /etc/redis/redis.conf
 systemctl start postgresql redis-server
 until su postgres -c 'psql -qc \"select 1\"' >/dev/null 2>&1; do sleep 0.2; done
-echo \"create role cortico login password 'first-of-all-secrets'\" | su postgres -c 'psql -q'
+echo \"create role cortico login createdb password 'first-of-all-secrets'\" | su postgres -c 'psql -q'
 su postgres -c 'createdb --owner cortico cortico'
+su postgres -c 'createdb --owner cortico cortico_template'
+echo 'create table of_template (n int); alter table of_template owner to cortico' | su postgres -c 'psql -q cortico_template'
 ";
 
 /// What is asked is in no words of a program, where others would see it.
@@ -83,15 +88,8 @@ fn deploy(lease: &Lease, repository: &Repository, version: &str) -> Result<Answe
     lease.deploy(CORTICO, &release)
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> Result<bool, Box<dyn Error>>) -> Told {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so()? {
-        if Instant::now() > deadline {
-            return Err(format!("it never came to this: {what}").into());
-        }
-        thread::sleep(Duration::from_millis(300));
-    }
-    Ok(())
+fn until(what: &str, is_so: impl FnMut() -> Result<bool, Box<dyn Error>>) -> Told {
+    patience::until(what, 60, is_so).map(drop)
 }
 
 fn week() -> Told {
@@ -140,6 +138,11 @@ fn week() -> Told {
         )? == "1")
     })?;
     second.sh("! systemctl list-units --plain 'longshore-*' | grep -q beat")?;
+    let too_large = second.sh(&format!(
+        "head -c 22000000 /dev/zero | curl -s -o /dev/null -w '%{{http_code}}' -H 'Host: {}' --data-binary @- http://127.0.0.1/upload",
+        CORTICO.domain()
+    ))?;
+    assert_eq!(too_large, "413", "max_upload is 20m");
     first.sh("test -s /srv/longshore/cortico/shared/backups/before-1.0.0.sql")?;
     let page = visit(second, "/")?;
     let style = page
@@ -234,6 +237,7 @@ fn week() -> Told {
         status.all()
     );
     git(&repository, &["checkout", "--quiet", "main"])?;
+    second_branch(&lease, &repository)?;
     git(
         &repository,
         &["push", "--quiet", "origin", "main", "--tags"],
@@ -251,13 +255,15 @@ fn week() -> Told {
         before
     );
     assert!(!psql(first, columns)?.contains("shade"));
+    the_preview_ends(&lease)?;
     let told = controller.run(&["logs", "demo", "tidy", "-n", "50"])?;
     assert!(told.all().contains(" notes"), "{}", told.all());
 
     // The secrets of the week are in one file of each host, and nowhere else; the search can find them.
     let search = |host: &Host, secret: &str| {
         host.sh(&format!(
-            "grep -rlsaF {secret} /etc /srv /var/lib/longshore /run /tmp /home 2>/dev/null | grep -v '/etc/longshore/apps/cortico'; \
+            "grep -rlsaF {secret} /etc /srv /var/lib/longshore /var/log /run /tmp /home 2>/dev/null | \
+             grep -vxE '/etc/longshore/apps/cortico(.env|.earlier/[0-9]+.env)'; \
              journalctl -a --no-pager -o export | grep -aF {secret}; \
              for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f | grep -v grep | grep -aF {secret}; done; true"
         ))
@@ -270,6 +276,15 @@ fn week() -> Told {
         for host in &lease.hosts {
             assert_eq!(search(host, secret)?, "", "{secret} on {}", host.name);
         }
+        let here = Command::new("grep")
+            .args(["-rlaF", secret])
+            .arg(lease.folder())
+            .output()?;
+        assert_eq!(
+            String::from_utf8_lossy(&here.stdout),
+            "",
+            "{secret} at the controller"
+        );
     }
     first.sh("echo third-of-all-secrets > /srv/longshore/cortico/shared/leak; echo third-of-all-secrets | logger")?;
     let found = search(first, "third-of-all-secrets")?;
@@ -279,4 +294,78 @@ fn week() -> Told {
     );
     first.sh("grep -q third-of-all-secrets /etc/longshore/apps/cortico.env")?;
     Ok(())
+}
+
+const MOODS: &str = "moods";
+
+fn databases(host: &Host) -> Result<String, Box<dyn Error>> {
+    psql(host, "select datname from pg_database order by 1")
+}
+
+/// A second branch has a preview beside the first, with a database, a worker and a queue of its own.
+fn second_branch(lease: &Lease, repository: &Repository) -> Told {
+    let host = &lease.hosts[0];
+    allow(lease, "cortico", "max = 2")?;
+    git(repository, &["checkout", "--quiet", "-b", MOODS])?;
+    migration(repository, 3, "0002_author", "mood", "")?;
+    repository.commit("1.3.0-moods.1", &Behaviour::Good)?;
+    git(repository, &["checkout", "--quiet", "main"])?;
+    let home = lease.controller(CORTICO).in_folder(repository.folder());
+    let key = lease.signing_key();
+    let words = [
+        "preview", "up", "demo", "--ref", MOODS, "--for", "10m", "--key", &key,
+    ];
+    ended(&home.run(&words)?, 0);
+    let domain = format!("{MOODS}.{}", CORTICO.domain());
+    let version = host.sh(&format!(
+        "curl -sSf -H 'Host: {domain}' http://127.0.0.1/version"
+    ))?;
+    assert_eq!(version.trim(), "1.3.0-moods.1");
+    assert!(visit(host, "/version")?.contains("1.3.0-colours.1"));
+    assert!(databases(host)?.contains("cortico__moods"));
+    let own = |query: &str| {
+        host.sh(&format!(
+            "cd / && su postgres -c 'psql -qAt cortico__moods' <<'SQL'\n{query};\nSQL\n"
+        ))
+    };
+    let columns =
+        "select column_name from information_schema.columns where table_name = 'board_note'";
+    let there = own(columns)?;
+    assert!(
+        there.contains("mood") && !there.contains("shade"),
+        "{there}"
+    );
+    assert_eq!(own("select count(*) from of_template")?.trim(), "0");
+    assert!(!psql(host, columns)?.contains("mood"));
+    host.sh(&format!(
+        "curl -sSf -H 'Host: {domain}' 'http://127.0.0.1/enqueue?name=draft&seconds=0.1'"
+    ))?;
+    until("the preview's own worker does the job", || {
+        let done =
+            own("select count(*) from board_note where text = 'draft done by 1.3.0-moods.1'")?;
+        Ok(done.trim() == "1")
+    })?;
+    let other = psql(
+        host,
+        "select count(*) from board_note where text like 'draft%'",
+    )?;
+    assert_eq!(other, "0");
+    Ok(())
+}
+
+fn the_preview_ends(lease: &Lease) -> Told {
+    let host = &lease.hosts[0];
+    let controller = lease.controller(CORTICO);
+    ended(
+        &controller.run(&["preview", "renew", "demo", MOODS, "--for", "2s"])?,
+        0,
+    );
+    until("the preview is gone", || {
+        Ok(!controller
+            .plain(&["preview", "list", "demo"])?
+            .all()
+            .contains(MOODS))
+    })?;
+    assert!(!databases(host)?.contains("cortico__moods"));
+    nothing_left(host, &format!("cortico--{MOODS}"))
 }

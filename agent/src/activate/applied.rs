@@ -4,7 +4,7 @@ use longshore_shared::manifest::Manifest;
 
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble};
-use crate::step_unit::{Mount, StepUnit, release_environment};
+use crate::step_unit::StepUnit;
 
 const LONGEST_NAME: usize = 200;
 
@@ -18,14 +18,7 @@ pub(super) fn applied(
     let Some(check) = &manifest.app_file.migrate.check else {
         return Ok(None);
     };
-    let unit = StepUnit {
-        layout,
-        release: &layout.release(&manifest.version),
-        mount: Mount::ReadOnly,
-        environment: release_environment(manifest).collect(),
-        files: &manifest.app_file.settings.files,
-        longest: manifest.app_file.migrate.timeout,
-    };
+    let unit = StepUnit::of_kept(layout, manifest, manifest.app_file.migrate.timeout);
     let said = unit.ask(operation, check.as_str())?;
     Ok(Some(names(&said)))
 }

@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::Slot;
 use thiserror::Error;
 
@@ -36,7 +35,7 @@ pub(crate) fn boot() -> bool {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| AppName::new(entry.file_name().to_str()?).ok())
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .map(|app| AppLayout::new(&app))
         .collect();
     let mut all = true;

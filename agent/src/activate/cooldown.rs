@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 
 use crate::agent::Agent;
 use crate::journal;
@@ -21,10 +21,10 @@ const WHILE_LOCKED: Duration = Duration::from_secs(2);
 
 /// The apps whose warm slot is waited for.
 #[derive(Debug, Default)]
-pub(crate) struct Cooldowns(Mutex<BTreeSet<AppName>>);
+pub(crate) struct Cooldowns(Mutex<BTreeSet<Instance>>);
 
 /// Waits for the app's warm slot from now on, if nobody does.
-pub(crate) fn watch(agent: &Arc<Agent>, app: &AppName) {
+pub(crate) fn watch(agent: &Arc<Agent>, app: &Instance) {
     if !waiting(agent).insert(app.clone()) {
         return;
     }
@@ -44,7 +44,7 @@ pub(crate) fn watch(agent: &Arc<Agent>, app: &AppName) {
     }
 }
 
-fn waiting(agent: &Agent) -> std::sync::MutexGuard<'_, BTreeSet<AppName>> {
+fn waiting(agent: &Agent) -> std::sync::MutexGuard<'_, BTreeSet<Instance>> {
     agent
         .cooldowns
         .0
@@ -53,7 +53,7 @@ fn waiting(agent: &Agent) -> std::sync::MutexGuard<'_, BTreeSet<AppName>> {
 }
 
 /// How long to sleep before the next look; nothing ends the watch.
-fn next_pause(agent: &Agent, app: &AppName) -> Option<Duration> {
+fn next_pause(agent: &Agent, app: &Instance) -> Option<Duration> {
     // Held until it is known that there is nothing to wait for: a switch that comes now either is
     // seen here or starts a watch of its own.
     let mut watched = waiting(agent);

@@ -2,7 +2,8 @@
 //! what does not is a rollback, to a release that this host has found good.
 
 use jiff::Timestamp;
-use longshore_shared::name::{AppName, EnvironmentName};
+use longshore_shared::instance::Instance;
+use longshore_shared::name::EnvironmentName;
 use longshore_shared::wire::latest::SwitchReason;
 use semver::Version;
 
@@ -54,7 +55,7 @@ pub(crate) fn check(
 /// Whether a release has served on this host.
 pub(super) fn found_good(
     agent: &Agent,
-    app: &AppName,
+    app: &Instance,
     version: &Version,
 ) -> Result<bool, LedgerError> {
     let Some(row) = agent.ledger.release(app, version)? else {

@@ -1,8 +1,8 @@
 //! Going from one release to another that does not have all of its migrations. What is undone is undone
 //! by the release that has them, the newest first, before the other one serves.
 
+use longshore_shared::instance::Instance;
 use longshore_shared::manifest::Manifest;
-use longshore_shared::name::AppName;
 use longshore_shared::setup::OnLeave;
 use longshore_shared::wire::latest::Reply;
 use semver::Version;
@@ -13,7 +13,7 @@ use crate::agent::Agent;
 use crate::host::Host;
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble};
-use crate::step_unit::{Mount, StepUnit, release_environment};
+use crate::step_unit::StepUnit;
 
 /// Two releases of which the second is to serve.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Leave {
 pub(crate) fn prepare(
     agent: &Agent,
     host: &Host,
-    app: &AppName,
+    app: &Instance,
     version: &Version,
 ) -> Result<Leave, Trouble> {
     let layout = AppLayout::new(app);
@@ -38,11 +38,7 @@ pub(crate) fn prepare(
         Some(live) => Some(migrate::staged(agent, &layout, &live.version)?.1),
         None => None,
     };
-    let on_leave = host
-        .apps
-        .get(app)
-        .map(|app| app.on_leave)
-        .unwrap_or_default();
+    let on_leave = host.hosted(app).map(|app| app.on_leave).unwrap_or_default();
     Ok(Leave {
         layout,
         from,
@@ -108,17 +104,13 @@ impl Leave {
         let all = applied(&self.layout, from, operation)?.unwrap_or_default();
         for name in left.iter().rev() {
             operation.note("undo", name);
-            let mut environment: Vec<_> = release_environment(from).collect();
-            environment.push(("LONGSHORE_MIGRATION", name.clone()));
-            environment.push(("LONGSHORE_MIGRATION_BEFORE", before(name, &all)));
-            let unit = StepUnit {
-                layout: &self.layout,
-                release: &self.layout.release(&from.version),
-                mount: Mount::ReadOnly,
-                environment,
-                files: &from.app_file.settings.files,
-                longest: from.app_file.migrate.timeout,
-            };
+            let longest = from.app_file.migrate.timeout;
+            let mut unit = StepUnit::of_kept(&self.layout, from, longest);
+            let about = [
+                ("LONGSHORE_MIGRATION", name.clone()),
+                ("LONGSHORE_MIGRATION_BEFORE", before(name, &all)),
+            ];
+            unit.environment.extend(about);
             let undone = steps
                 .iter()
                 .try_for_each(|command| unit.run(operation, "undo", command.as_str()));

@@ -58,6 +58,17 @@ pub(crate) fn show(layout: &AppLayout, slot: Slot, version: &Version) -> io::Res
     )
 }
 
+/// Nothing serves any more, nor after the next boot.
+pub(crate) fn forget(layout: &AppLayout) -> io::Result<()> {
+    for link in [layout.live(), layout.live_socket(), layout.current()] {
+        // A stop in the middle of its end may have taken the folder, too.
+        if link.is_symlink() {
+            links::remove(&link)?;
+        }
+    }
+    Ok(())
+}
+
 /// The manifest that a kept release came with.
 pub(crate) fn manifest(layout: &AppLayout, version: &Version) -> io::Result<Manifest> {
     let path = ReleaseFiles::of(&layout.release(version)).manifest();

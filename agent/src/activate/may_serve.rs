@@ -1,7 +1,7 @@
 //! Whether a release that this host keeps may serve: who signed it, and which way that goes.
 
 use jiff::{SignedDuration, Timestamp};
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::SwitchReason;
 use semver::Version;
 
@@ -18,7 +18,7 @@ const A_MOMENT: SignedDuration = SignedDuration::from_hours(1);
 /// What traffic is to move to, and why.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) app: &'a AppName,
+    pub(crate) app: &'a Instance,
     pub(crate) version: &'a Version,
     pub(crate) why: SwitchReason,
     /// Goes back also to a release whose key was revoked.

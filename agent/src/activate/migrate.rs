@@ -1,21 +1,20 @@
 //! `[migrate]`: once per environment, on its first host, with the new release's code and settings.
 
 use longshore_shared::digest::Sha256Digest;
+use longshore_shared::instance::Instance;
 use longshore_shared::manifest::Manifest;
-use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{Reply, SwitchReason};
 use semver::Version;
 
 use super::applied::{applied, without};
-use super::live;
 use super::may_serve::{Wanted, may_serve};
+use super::{live, made};
 use crate::agent::Agent;
 use crate::host::Host;
 use crate::layout::AppLayout;
 use crate::ledger::ReleaseRow;
 use crate::operation::{Operation, Trouble};
-use crate::step_unit::release_environment;
-use crate::step_unit::{Mount, StepUnit};
+use crate::step_unit::StepUnit;
 
 /// A migration that can be begun.
 #[derive(Debug)]
@@ -30,7 +29,7 @@ pub(crate) struct Migration {
 pub(crate) fn prepare(
     agent: &Agent,
     host: &Host,
-    app: &AppName,
+    app: &Instance,
     version: &Version,
 ) -> Result<Migration, Trouble> {
     let layout = AppLayout::new(app);
@@ -42,6 +41,7 @@ pub(crate) fn prepare(
         even_revoked: false,
     };
     may_serve(agent, host, wanted)?;
+    made::is_made(agent, app, &manifest)?;
     let ran = agent.ledger.migrated(app, &row.manifest)?;
     Ok(Migration {
         layout,
@@ -57,15 +57,8 @@ impl Migration {
         if steps.is_empty() || self.ran {
             return Ok(Reply::Migrated { unchanged: true });
         }
-        let version = &self.manifest.version;
-        let unit = StepUnit {
-            layout: &self.layout,
-            release: &self.layout.release(version),
-            mount: Mount::ReadOnly,
-            environment: release_environment(&self.manifest).collect(),
-            files: &self.manifest.app_file.settings.files,
-            longest: self.manifest.app_file.migrate.timeout,
-        };
+        let longest = self.manifest.app_file.migrate.timeout;
+        let unit = StepUnit::of_kept(&self.layout, &self.manifest, longest);
         let backup = &self.manifest.app_file.backup.run;
         if !backup.is_empty() {
             let backed_up = operation.step("backup", || {
@@ -103,7 +96,7 @@ impl Migration {
 }
 
 /// A release that is ready on this host, and its manifest.
-pub(super) fn staged(
+pub(crate) fn staged(
     agent: &Agent,
     layout: &AppLayout,
     version: &Version,

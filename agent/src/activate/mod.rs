@@ -11,6 +11,7 @@ mod health;
 mod kept;
 pub(crate) mod leave;
 pub(crate) mod live;
+mod made;
 mod may_serve;
 pub(crate) mod migrate;
 mod probe;

@@ -24,7 +24,7 @@ use crate::systemd;
 
 /// Most of what cannot run has ended by then.
 const UNTIL_BELIEVED: Duration = Duration::from_secs(2);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 const LINES_OF_LOG: usize = 50;
 
 /// All units of processes beside a slot.

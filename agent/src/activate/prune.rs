@@ -16,6 +16,9 @@ use crate::ledger::{Ledger, LedgerError, ReleaseRow, Verdict};
 use crate::links;
 use crate::trash;
 
+/// So many releases of a preview are kept.
+const MOST_OF_PREVIEW: u32 = 2;
+
 static TRASH: AtomicU64 = AtomicU64::new(0);
 
 /// Keeps `keep` releases of an app, and always what is or was in a slot and what a rollback would
@@ -29,6 +32,8 @@ pub(crate) fn prune(
     // What still finishes its work does so in a release that is in no slot any more.
     let keep = match super::processes::any_ending(layout) {
         true => u32::MAX,
+        // A preview is gone soon, and what it goes back to is a deployment away.
+        false if layout.app.preview().is_some() => keep.min(MOST_OF_PREVIEW),
         false => keep,
     };
     let releases = ledger.releases(&layout.app)?;
@@ -41,6 +46,7 @@ pub(crate) fn prune(
     held.extend(super::way_back::rollback_target(
         layout, &releases, &servings,
     ));
+    held.extend(super::made::maker(ledger, &layout.app)?);
     let mut trash = Vec::new();
     let surplus = surplus(&releases, &held, keep as usize);
     let served: Vec<Version> = releases

@@ -47,7 +47,7 @@ pub(crate) fn finish(
 fn hand_over(layout: &AppLayout, slot: Slot, manifest: &Manifest) -> Result<(), Trouble> {
     let restart = "restart the app: `longshore restart`";
     let host = Host::load().map_err(|error| Trouble::because(&error, restart))?;
-    let single_here = host.apps.get(&layout.app).is_some_and(|app| app.single);
+    let single_here = host.hosted(&layout.app).is_some_and(|app| app.single);
     processes::hand_over(layout, slot, manifest, single_here)
         .map_err(|error| error.trouble(restart))
 }

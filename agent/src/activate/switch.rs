@@ -16,7 +16,7 @@ use super::live::{self, Live};
 use super::may_serve::{Wanted, may_serve};
 use super::settle::{report, settle};
 use super::take_back::take_back;
-use super::{health, migrate, processes, prune, site, units};
+use super::{health, made, migrate, processes, prune, site, units};
 use crate::agent::Agent;
 use crate::host::{Front, Host, HostedApp};
 use crate::layout::{AppLayout, other_slot};
@@ -89,8 +89,9 @@ impl Switch {
         let layout = AppLayout::new(app);
         let (row, manifest) = migrate::staged(agent, &layout, version)?;
         may_serve(agent, host, wanted)?;
-        let hosted = host.apps.get(app);
-        let front = hosted.and_then(HostedApp::front);
+        made::is_made(agent, app, &manifest)?;
+        let hosted = host.hosted(app);
+        let front = hosted.as_ref().and_then(HostedApp::front);
         let domain = front.as_ref().map(|front| front.domain.as_str());
         let live = live::live(&layout);
         if let Some(live) = &live {

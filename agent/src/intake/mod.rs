@@ -26,8 +26,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use longshore_shared::digest::Sha256Digest;
+use longshore_shared::instance::Instance;
 use longshore_shared::manifest::Manifest;
-use longshore_shared::name::AppName;
 use longshore_shared::signature::Verified;
 use longshore_shared::tree::Tree;
 use longshore_shared::wire::latest::{Ask, Reply};
@@ -47,6 +47,7 @@ use crate::trash;
 use crate::trust;
 
 pub(crate) use attempt::{stopped_in_steps, worth_keeping};
+pub(crate) use home::identity;
 pub(crate) use room::room_problem;
 
 use attempt::Attempt;
@@ -97,14 +98,14 @@ impl Dialog<'_> {
 }
 
 impl Intake {
-    /// A release that this host accepts; not a byte of it is here yet.
-    pub(crate) fn of(release: Verified<Manifest>) -> Self {
-        let layout = AppLayout::new(&release.value().app);
+    /// A release that this host accepts for an instance; not a byte of it is here yet.
+    pub(crate) fn of(release: Verified<Manifest>, app: &Instance) -> Self {
+        let layout = AppLayout::new(app);
         Self { release, layout }
     }
 
-    pub(crate) fn app(&self) -> &AppName {
-        &self.release.value().app
+    pub(crate) fn app(&self) -> &Instance {
+        &self.layout.app
     }
 
     pub(crate) fn version(&self) -> &Version {
@@ -157,18 +158,20 @@ impl Intake {
         operation: &Operation,
         dialog: &mut Dialog<'_>,
     ) -> Result<(Tree, String, u64), Trouble> {
-        let newest: Vec<String> = operation
-            .ledger()
-            .releases(self.app())?
-            .into_iter()
-            .map(|row| row.version.to_string())
-            .collect();
+        let newest = |app| -> Result<Vec<String>, Trouble> {
+            let releases = operation.ledger().releases(app)?.into_iter();
+            Ok(releases.map(|row| row.version.to_string()).collect())
+        };
         let earlier = attempt.earlier(&self.layout);
         let parts: Vec<_> = earlier
             .iter()
             .map(|part| (part.release(), part.tree()))
             .collect();
-        let bases = Base::find(&self.layout, &parts, &newest);
+        let mut bases = Base::find(&self.layout, &parts, &newest(self.app())?);
+        // Most of a branch is in what the app itself has here.
+        if let Some(base) = self.layout.base() {
+            bases.extend(Base::find(&base, &[], &newest(&base.app)?));
+        }
         let (tree, text) = operation.step("receive", || {
             let (tree, text) = list::receive(self.release.value(), &bases, operation, dialog)?;
             fs_err::write(attempt.tree(), &text)
@@ -314,7 +317,8 @@ impl Intake {
         fs_err::write(files.signature(), self.release.signature())?;
         fs_err::write(files.tree(), tree)?;
         fs_err::write(files.layers(), layers.join("\n"))?;
-        let environment: String = release_environment(self.release.value())
+        let environment: String = release_environment(&self.layout, self.release.value())
+            .into_iter()
             .map(|(name, value)| format!("{name}={value}\n"))
             .collect();
         fs_err::write(files.environment(), environment)

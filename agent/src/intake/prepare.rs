@@ -15,6 +15,7 @@ use longshore_shared::tree::Tree;
 use super::{MEND_DISK, home, layers, seal, shared};
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble};
+use crate::settings::files;
 use crate::step_unit::{Mount, StepUnit, release_environment};
 use crate::trust::HostTrust;
 
@@ -48,10 +49,10 @@ pub(super) fn prepare(
     let run = |command: &str| {
         let unit = StepUnit {
             layout,
-            release: folder,
+            release: folder.to_owned(),
             mount: Mount::Writable,
-            environment: release_environment(manifest).collect(),
-            files: &manifest.app_file.settings.files,
+            environment: release_environment(layout, manifest),
+            files: files::for_step(layout, &manifest.app_file.settings.files),
             longest: LONGEST_STEP,
         };
         unit.run(operation, "prepare", command)

@@ -162,11 +162,10 @@ fn ends_inside(layout: &AppLayout, root: &Path, link: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_shared::name::AppName;
 
     #[test]
     fn links_stay_inside_or_lead_to_the_apps_own_places() {
-        let layout = AppLayout::new(&AppName::new("cortico").unwrap());
+        let layout = AppLayout::new(&"cortico".parse().unwrap());
         let allowed = |link: &str, target: &str| {
             is_allowed(
                 &layout,

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::name::AppName;
 use longshore_shared::pieces::{HeldPieces, RecipeWriter};
 use longshore_shared::tree::{Entry, Kind, Tree};
 use longshore_shared::wire::codec::{CHUNK, Decoder, Frame};
@@ -198,7 +197,7 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
-        let app = AppName::new("cortico").unwrap();
+        let app: longshore_shared::instance::Instance = "cortico".parse().unwrap();
         let new = NewOperation {
             app: app.clone(),
             verb: "stage",

@@ -3,25 +3,37 @@
 //! What is *live* is told by the links alone. Every write is one durable transaction.
 
 mod operations;
+mod previews;
 mod releases;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use rusqlite::Connection;
 use semver::Version;
 use thiserror::Error;
 
 pub(crate) use operations::{NewOperation, OperationRow, Refusal};
+pub(crate) use previews::{Made, PreviewRow, PreviewWanted};
 pub(crate) use releases::{ReleaseRow, Verdict, Warm};
 
 /// What each schema adds to the one before it. One that was released is never edited.
-const SCHEMAS: [&str; 3] = [
+const SCHEMAS: [&str; 4] = [
     include_str!("schema.sql"),
     "ALTER TABLE releases ADD COLUMN signed INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE servings ADD COLUMN settings INTEGER;",
+    "CREATE TABLE previews (
+        app        TEXT PRIMARY KEY,
+        git        TEXT NOT NULL,
+        who        TEXT NOT NULL,
+        created    INTEGER NOT NULL,
+        until_time INTEGER NOT NULL,
+        made       INTEGER NOT NULL,
+        maker      TEXT,
+        recipe     TEXT
+    ) STRICT;",
 ];
 const SCHEMA_VERSION: usize = SCHEMAS.len();
 
@@ -108,7 +120,7 @@ fn version_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<
     text.map(|text| typed(&text)).transpose()
 }
 
-fn app_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<AppName>> {
+fn app_at(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<Instance>> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| typed(&text)).transpose()
 }

@@ -1,7 +1,7 @@
 //! Operations and their steps: written before they are begun.
 
 use jiff::Timestamp;
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{OperationStatus, Outcome, Slot, SwitchReason};
 use rusqlite::{Row, params};
 use semver::Version;
@@ -17,7 +17,7 @@ const LONGEST_REFUSAL: usize = 2000;
 /// it back.
 #[derive(Debug, Clone)]
 pub(crate) struct NewOperation {
-    pub(crate) app: AppName,
+    pub(crate) app: Instance,
     pub(crate) verb: &'static str,
     pub(crate) version: Option<Version>,
     pub(crate) previous: Option<Version>,
@@ -29,7 +29,7 @@ pub(crate) struct NewOperation {
 /// An order that was not carried out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refusal<'a> {
-    pub(crate) app: Option<&'a AppName>,
+    pub(crate) app: Option<&'a Instance>,
     pub(crate) verb: &'a str,
     pub(crate) version: Option<&'a Version>,
     pub(crate) who: &'a str,
@@ -41,7 +41,7 @@ pub(crate) struct Refusal<'a> {
 pub(crate) struct OperationRow {
     pub(crate) id: u64,
     /// Nothing where it was about the host as a whole.
-    pub(crate) app: Option<AppName>,
+    pub(crate) app: Option<Instance>,
     pub(crate) verb: String,
     pub(crate) version: Option<Version>,
     pub(crate) previous: Option<Version>,
@@ -130,7 +130,7 @@ impl Ledger {
             "INSERT INTO operations (app, verb, version, who, begun, ended, outcome, message)
              VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
             params![
-                refusal.app.map(AppName::as_str),
+                refusal.app.map(Instance::as_str),
                 refusal.verb,
                 refusal.version.map(ToString::to_string),
                 refusal.who,
@@ -158,11 +158,11 @@ impl Ledger {
     pub(crate) fn done(
         &self,
         verb: &str,
-        app: Option<&AppName>,
+        app: Option<&Instance>,
         who: &str,
         message: &str,
     ) -> Result<()> {
-        let app = app.map(AppName::as_str);
+        let app = app.map(Instance::as_str);
         self.lock().execute(
             "INSERT INTO operations (verb, app, who, begun, ended, outcome, message)
              VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)",
@@ -177,8 +177,8 @@ impl Ledger {
     }
 
     /// The newest operations first.
-    pub(crate) fn history(&self, app: Option<&AppName>, most: u32) -> Result<Vec<OperationRow>> {
-        let app = app.map(AppName::as_str);
+    pub(crate) fn history(&self, app: Option<&Instance>, most: u32) -> Result<Vec<OperationRow>> {
+        let app = app.map(Instance::as_str);
         self.rows(
             "WHERE ?1 IS NULL OR app = ?1 ORDER BY id DESC LIMIT ?2",
             params![app, most],
@@ -186,7 +186,7 @@ impl Ledger {
     }
 
     /// Who moved traffic to a release last.
-    pub(crate) fn brought_by(&self, app: &AppName, version: &Version) -> Result<Option<String>> {
+    pub(crate) fn brought_by(&self, app: &Instance, version: &Version) -> Result<Option<String>> {
         let rows = self.rows(
             "WHERE app = ?1 AND version = ?2 AND outcome = 'done'
              AND why IN ('deploy', 'rollback', 'return') ORDER BY id DESC LIMIT 1",
@@ -276,7 +276,7 @@ mod tests {
     fn an_operation_is_running_until_it_ends() {
         let ledger = Ledger::in_memory();
         let new = NewOperation {
-            app: AppName::new("cortico").unwrap(),
+            app: "cortico".parse().unwrap(),
             verb: "switch",
             version: Some(Version::new(1, 1, 0)),
             previous: Some(Version::new(1, 0, 0)),
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn refusals_are_kept_but_never_fill_the_disk() {
         let ledger = Ledger::in_memory();
-        let app = AppName::new("cortico").unwrap();
+        let app = "cortico".parse().unwrap();
         let long = "x".repeat(10 * LONGEST_REFUSAL);
         let refusal = |verb| Refusal {
             app: Some(&app),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::Slot;
 use rusqlite::{OptionalExtension as _, params};
 use semver::Version;
@@ -61,7 +61,7 @@ pub(crate) struct Warm {
 }
 
 impl Ledger {
-    pub(crate) fn add_release(&self, app: &AppName, release: &ReleaseRow) -> Result<()> {
+    pub(crate) fn add_release(&self, app: &Instance, release: &ReleaseRow) -> Result<()> {
         self.lock().execute(
             "INSERT OR REPLACE INTO releases (app, version, manifest, signer, git, bytes, staged, verdict, signed)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -80,7 +80,7 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn set_signer(&self, app: &AppName, version: &Version, signer: &str) -> Result<()> {
+    pub(crate) fn set_signer(&self, app: &Instance, version: &Version, signer: &str) -> Result<()> {
         self.lock().execute(
             "UPDATE releases SET signer = ?3 WHERE app = ?1 AND version = ?2",
             params![app.as_str(), version.to_string(), signer],
@@ -88,7 +88,7 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn remove_release(&self, app: &AppName, version: &Version) -> Result<()> {
+    pub(crate) fn remove_release(&self, app: &Instance, version: &Version) -> Result<()> {
         self.lock().execute(
             "DELETE FROM releases WHERE app = ?1 AND version = ?2",
             params![app.as_str(), version.to_string()],
@@ -97,7 +97,7 @@ impl Ledger {
     }
 
     /// The newest staged first.
-    pub(crate) fn releases(&self, app: &AppName) -> Result<Vec<ReleaseRow>> {
+    pub(crate) fn releases(&self, app: &Instance) -> Result<Vec<ReleaseRow>> {
         let connection = self.lock();
         let mut query = connection.prepare(
             "SELECT version, manifest, signer, git, bytes, staged, verdict, signed FROM releases
@@ -131,14 +131,14 @@ impl Ledger {
         Ok(time(self.lock().query_row(query, [], |row| row.get(0))?))
     }
 
-    pub(crate) fn release(&self, app: &AppName, version: &Version) -> Result<Option<ReleaseRow>> {
+    pub(crate) fn release(&self, app: &Instance, version: &Version) -> Result<Option<ReleaseRow>> {
         Ok(self
             .releases(app)?
             .into_iter()
             .find(|release| release.version == *version))
     }
 
-    pub(crate) fn judge(&self, app: &AppName, version: &Version, verdict: Verdict) -> Result<()> {
+    pub(crate) fn judge(&self, app: &Instance, version: &Version, verdict: Verdict) -> Result<()> {
         self.lock().execute(
             "UPDATE releases SET verdict = ?3 WHERE app = ?1 AND version = ?2",
             params![app.as_str(), version.to_string(), verdict.word()],
@@ -150,7 +150,7 @@ impl Ledger {
     /// once, since a switch that was interrupted is finished by doing it again.
     pub(crate) fn serve(
         &self,
-        app: &AppName,
+        app: &Instance,
         version: &Version,
         slot: Slot,
         settings: Option<u64>,
@@ -180,7 +180,7 @@ impl Ledger {
     }
 
     /// The same where the ledger, and not the links, missed it.
-    pub(crate) fn serve_if_new(&self, app: &AppName, version: &Version, slot: Slot) -> Result<()> {
+    pub(crate) fn serve_if_new(&self, app: &Instance, version: &Version, slot: Slot) -> Result<()> {
         match self.servings(app)?.first() {
             Some((last, _)) if last == version => Ok(()),
             _ => self.serve(app, version, slot, None),
@@ -188,7 +188,7 @@ impl Ledger {
     }
 
     /// Which versions served since when, the newest first.
-    pub(crate) fn servings(&self, app: &AppName) -> Result<Vec<(Version, Timestamp)>> {
+    pub(crate) fn servings(&self, app: &Instance) -> Result<Vec<(Version, Timestamp)>> {
         let connection = self.lock();
         let mut query = connection.prepare(
             "SELECT version, since FROM servings WHERE app = ?1 ORDER BY id DESC LIMIT 1000",
@@ -200,7 +200,7 @@ impl Ledger {
     }
 
     /// The number of the settings with which each version served last, where that is known.
-    pub(crate) fn served_with(&self, app: &AppName) -> Result<Vec<(Version, u64)>> {
+    pub(crate) fn served_with(&self, app: &Instance) -> Result<Vec<(Version, u64)>> {
         let connection = self.lock();
         let mut query = connection.prepare(
             "SELECT version, settings FROM servings WHERE id IN
@@ -214,7 +214,7 @@ impl Ledger {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    pub(crate) fn set_warm(&self, app: &AppName, warm: Option<Warm>) -> Result<()> {
+    pub(crate) fn set_warm(&self, app: &Instance, warm: Option<Warm>) -> Result<()> {
         let connection = self.lock();
         match warm {
             None => connection.execute("DELETE FROM warm WHERE app = ?1", params![app.as_str()])?,
@@ -230,7 +230,7 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn warm(&self, app: &AppName) -> Result<Option<Warm>> {
+    pub(crate) fn warm(&self, app: &Instance) -> Result<Option<Warm>> {
         let found: Option<(String, i64)> = self
             .lock()
             .query_row(
@@ -248,7 +248,7 @@ impl Ledger {
     }
 
     /// A rebuilt release of the same version may migrate otherwise, so it is the manifest that counts.
-    pub(crate) fn migrated(&self, app: &AppName, manifest: &Sha256Digest) -> Result<bool> {
+    pub(crate) fn migrated(&self, app: &Instance, manifest: &Sha256Digest) -> Result<bool> {
         Ok(self
             .lock()
             .query_row(
@@ -261,13 +261,13 @@ impl Ledger {
     }
 
     /// Migrations were undone: whichever release they are of has to migrate again.
-    pub(crate) fn forget_migrated(&self, app: &AppName) -> Result<()> {
+    pub(crate) fn forget_migrated(&self, app: &Instance) -> Result<()> {
         let forget = "DELETE FROM migrations WHERE app = ?1";
         self.lock().execute(forget, params![app.as_str()])?;
         Ok(())
     }
 
-    pub(crate) fn set_migrated(&self, app: &AppName, manifest: &Sha256Digest) -> Result<()> {
+    pub(crate) fn set_migrated(&self, app: &Instance, manifest: &Sha256Digest) -> Result<()> {
         self.lock().execute(
             "INSERT OR REPLACE INTO migrations (app, manifest, ran) VALUES (?1, ?2, ?3)",
             params![app.as_str(), manifest.to_string(), now()],
@@ -280,8 +280,8 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn app() -> AppName {
-        AppName::new("cortico").unwrap()
+    fn app() -> Instance {
+        "cortico".parse().unwrap()
     }
 
     fn row(version: &Version) -> ReleaseRow {

@@ -1,6 +1,6 @@
 //! `longshore-agent rollback APP [VERSION]`
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{FromAgent, Order, Reply, StepState, SwitchReason, Switched};
 use semver::Version;
 
@@ -11,7 +11,7 @@ use crate::host::Host;
 /// Goes back to `version`, or to the newest good release before the live one. `told` hears each
 /// step.
 pub(crate) fn rollback(
-    app: &AppName,
+    app: &Instance,
     version: Option<Version>,
     even_revoked: bool,
     mut told: impl FnMut(&str),
@@ -55,10 +55,11 @@ pub(crate) fn rollback(
     }
 }
 
-fn earlier(client: &mut Client, app: &AppName) -> Result<Version, LocalError> {
+fn earlier(client: &mut Client, app: &Instance) -> Result<Version, LocalError> {
     match client.order(
         Order::Status {
             app: Some(app.clone()),
+            previews: false,
         },
         |_| {},
     )? {

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, IsTerminal as _};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd as _;
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{Ask, FromAgent, Order, Reply};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
@@ -13,7 +13,7 @@ use super::LocalError;
 use super::client::Client;
 
 /// How it ended.
-pub(crate) fn run(app: &AppName, command: Vec<String>) -> Result<u8, LocalError> {
+pub(crate) fn run(app: &Instance, command: Vec<String>) -> Result<u8, LocalError> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let kind = || std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
     let mut client = Client::connect()?;

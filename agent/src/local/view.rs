@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use longshore_shared::instance::Instance;
 use longshore_shared::name::AppName;
 use longshore_shared::wire::latest::{AppStatus, Outcome, ReleaseState};
 
@@ -23,8 +24,8 @@ pub(crate) fn status() -> Result<String, LocalError> {
     let host = Host::load()?;
     let ledger = Ledger::open(Path::new(LEDGER))?;
     let mut text = format!("{} ({})\n", host.host, host.environment);
-    for app in host.apps.keys() {
-        describe(&mut text, &status::one(&ledger, None, &host, app)?);
+    for app in status::instances(&ledger, &host)? {
+        describe(&mut text, &status::one(&ledger, None, &host, &app)?);
     }
     Ok(text)
 }
@@ -108,7 +109,7 @@ pub(crate) fn history() -> Result<String, LocalError> {
             "{:.0}  {:<9} {:<12} {:<12} {:<10} {:?}  {message}",
             row.begun,
             row.verb,
-            row.app.as_ref().map_or("-", AppName::as_str),
+            row.app.as_ref().map_or("-", Instance::as_str),
             version,
             row.who,
             row.outcome
@@ -118,7 +119,7 @@ pub(crate) fn history() -> Result<String, LocalError> {
 }
 
 /// The last lines of an app's live slot.
-pub(crate) fn logs(app: &AppName) -> Result<String, LocalError> {
+pub(crate) fn logs(app: &Instance) -> Result<String, LocalError> {
     let layout = known(app)?;
     let Some(live) = live::live(&layout) else {
         return Ok(String::new());
@@ -128,9 +129,9 @@ pub(crate) fn logs(app: &AppName) -> Result<String, LocalError> {
     Ok(text)
 }
 
-fn known(app: &AppName) -> Result<AppLayout, LocalError> {
+fn known(app: &Instance) -> Result<AppLayout, LocalError> {
     let host = Host::load()?;
-    if host.apps.contains_key(app) {
+    if host.hosted(app).is_some() {
         return Ok(AppLayout::new(app));
     }
     let known: Vec<&str> = host.apps.keys().map(AppName::as_str).collect();

@@ -155,7 +155,6 @@ fn source(unit: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_shared::name::AppName;
 
     fn wanted(of: Vec<LogSource>) -> Wanted {
         Wanted {
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted_is_asked_for() {
-        let layout = AppLayout::new(&AppName::new("cortico").unwrap());
+        let layout = AppLayout::new(&"cortico".parse().unwrap());
         assert!(words(&layout, &wanted(vec![LogSource::Nginx])).is_none());
         let all = words(&layout, &wanted(vec![])).unwrap();
         assert_eq!(all.iter().filter(|word| *word == "+").count(), 6);

@@ -2,7 +2,8 @@
 
 use longshore_shared::wire::latest::{Outcome, Reply, Switched};
 
-use super::orders::Session;
+use super::gate::load_host;
+use super::session::Session;
 use crate::agent::Agent;
 use crate::events::Cursor;
 use crate::host::Right;
@@ -10,6 +11,7 @@ use crate::layout::AppLayout;
 use crate::ledger::OperationRow;
 use crate::operation::Trouble;
 use crate::peer::PeerError;
+use crate::preview;
 use crate::settings::{self, Tell};
 
 impl Session<'_> {
@@ -56,6 +58,9 @@ fn ended(agent: &Agent, id: u64, row: Option<OperationRow>) -> Result<Reply, Tro
     if let ("settings", Some(app)) = (row.verb.as_str(), &row.app) {
         return settings::state(agent, &AppLayout::new(app), Tell::Numbers);
     }
+    if let ("preview", Some(app)) = (row.verb.as_str(), &row.app) {
+        return preview::reply(agent, &load_host()?, app);
+    }
     match (row.verb.as_str(), row.version) {
         ("stage", _) => Ok(Reply::Staged {
             unchanged,
@@ -66,6 +71,8 @@ fn ended(agent: &Agent, id: u64, row: Option<OperationRow>) -> Result<Reply, Tro
             undone: Vec::new(),
         }),
         ("migrate", _) => Ok(Reply::Migrated { unchanged }),
+        ("create", _) => Ok(Reply::PreviewMade { unchanged }),
+        ("destroy", _) => Ok(Reply::PreviewDropped { unchanged }),
         (_, Some(version)) => Ok(Reply::Switched(Switched {
             version,
             previous: row.previous,

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::name::{AppName, EnvironmentName};
+use longshore_shared::instance::Instance;
+use longshore_shared::name::EnvironmentName;
 use longshore_shared::wire::latest::{Event, FromAgent, Reply, StepState};
 
-use super::orders::{Session, knows, locked};
+use super::gate::locked;
+use super::session::Session;
 use crate::host::Right;
 use crate::locks::Holder;
 use crate::operation::Trouble;
@@ -25,7 +27,7 @@ impl Session<'_> {
     pub(super) fn lock(
         &mut self,
         environment: &EnvironmentName,
-        app: &AppName,
+        app: &Instance,
         verb: &str,
         release: Option<Sha256Digest>,
     ) -> Result<Result<Reply, Trouble>, PeerError> {
@@ -65,7 +67,7 @@ impl Session<'_> {
         }
     }
 
-    fn take_over(&self, app: &AppName, holder: &Holder, release: Option<Sha256Digest>) -> bool {
+    fn take_over(&self, app: &Instance, holder: &Holder, release: Option<Sha256Digest>) -> bool {
         let locks = &self.agent.locks;
         locks.take_over(app, self.claimant, holder.clone(), release)
     }
@@ -73,7 +75,7 @@ impl Session<'_> {
     fn may_lock(
         &self,
         environment: &EnvironmentName,
-        app: &AppName,
+        app: &Instance,
         verb: &str,
     ) -> Result<Holder, Trouble> {
         let host = self.allowed(Right::Deploy)?;
@@ -87,7 +89,7 @@ impl Session<'_> {
                 "correct the host's address in the inventory",
             ));
         }
-        knows(&host, app)?;
+        self.may_be_here(&host, app)?;
         let name = &self.peer.person().name;
         let words = format!("{} by {name}", short(verb));
         Ok(if name == "root" {

@@ -3,12 +3,13 @@
 use std::os::unix::net::UnixStream;
 
 use longshore_shared::app_file::AppFile;
-use longshore_shared::name::{AppName, ProcessName};
+use longshore_shared::instance::Instance;
+use longshore_shared::name::ProcessName;
 use longshore_shared::wire::latest::{FromAgent, LogLine, Reply, Slot, ToAgent};
 
-use super::orders::{Session, knows};
+use super::session::Session;
 use crate::activate::live;
-use crate::host::{HostedApp, Right};
+use crate::host::Right;
 use crate::layout::AppLayout;
 use crate::logs::{Lines, Programs, Wanted};
 use crate::operation::Trouble;
@@ -25,17 +26,17 @@ impl Session<'_> {
     /// ends the connection.
     pub(super) fn logs(
         &mut self,
-        app: &AppName,
+        app: &Instance,
         mut wanted: Wanted,
     ) -> Result<Result<Reply, Trouble>, PeerError> {
         let host = match self.allowed(Right::Read).and_then(|host| {
-            knows(&host, app)?;
+            self.is_here(&host, app)?;
             Ok(host)
         }) {
             Ok(host) => host,
             Err(trouble) => return Ok(Err(trouble)),
         };
-        let front = host.apps.get(app).and_then(HostedApp::front);
+        let front = host.hosted(app).and_then(|app| app.front());
         wanted.domain = front.map(|front| front.domain.as_str().to_owned());
         wanted.lines = wanted.lines.min(MOST_LINES);
         if let Some(name) = unknown(&AppLayout::new(app), &wanted) {

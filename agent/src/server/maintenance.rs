@@ -1,9 +1,9 @@
 //! The order to close a site for maintenance, or to open it again.
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::Reply;
 
-use super::orders::{Session, knows};
+use super::session::Session;
 use crate::host::Right;
 use crate::layout::AppLayout;
 use crate::maintenance;
@@ -11,9 +11,9 @@ use crate::operation::Trouble;
 
 impl Session<'_> {
     /// It needs no lock: whoever sees that a deployment does harm is not to wait for its end.
-    pub(super) fn maintenance(&self, app: &AppName, on: bool) -> Result<Reply, Trouble> {
+    pub(super) fn maintenance(&self, app: &Instance, on: bool) -> Result<Reply, Trouble> {
         let host = self.allowed(Right::Deploy)?;
-        knows(&host, app)?;
+        self.is_here(&host, app)?;
         let layout = AppLayout::new(app);
         let site = fs_err::read_to_string(layout.site()).unwrap_or_default();
         if on && site.is_empty() {

@@ -2,13 +2,16 @@
 
 mod attach;
 mod bridge;
+mod gate;
 mod lock;
 mod logs;
 mod maintenance;
 mod notify;
 mod orders;
+mod previews;
 mod refusals;
 mod run;
+mod session;
 mod settings;
 mod signers;
 
@@ -185,7 +188,7 @@ impl Drop for Held<'_> {
 fn converse(agent: &Arc<Agent>, stream: UnixStream) {
     let claimant = agent.claimant();
     let _held = Held(agent, claimant);
-    let conversation = || orders::Session::greet(agent, claimant, stream)?.converse();
+    let conversation = || session::Session::greet(agent, claimant, stream)?.converse();
     if let Err(error) = conversation() {
         journal::say(&format!(
             "a connection ended: {}",

@@ -3,17 +3,19 @@
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{
     FromAgent, Hello, Order, PROTOCOL, Preflighted, Reply, ToAgent,
 };
 use semver::Version;
 
+use super::gate::{knows, load_host};
 use super::refusals::About;
+use super::session::Session;
 use crate::activate::{self, leave, migrate};
 use crate::agent::Agent;
 use crate::events::Cursor;
-use crate::host::{Host, Right};
+use crate::host::Right;
 use crate::ledger::{LedgerError, NewOperation};
 use crate::locks::{Claimant, Share};
 use crate::logs::Wanted;
@@ -21,14 +23,6 @@ use crate::operation::{Operation, Trouble, chain, reply_to};
 use crate::peer::{Peer, PeerError};
 use crate::preflight::Inventory;
 use crate::{intake, preflight, status, trust};
-
-/// A connection whose other end is known.
-#[derive(Debug)]
-pub(super) struct Session<'a> {
-    pub(super) agent: &'a Arc<Agent>,
-    pub(super) claimant: Claimant,
-    pub(super) peer: Peer,
-}
 
 const MEND_FILE: &str = "look at the disk of this host, and mend the file as root";
 
@@ -99,8 +93,8 @@ impl<'a> Session<'a> {
         order: Order,
     ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
         let outcome = match order {
-            Order::Status { app } => self.allowed(Right::Read).and_then(|host| {
-                let apps = status::report(self.agent, &host, app.as_ref())?;
+            Order::Status { app, previews } => self.allowed(Right::Read).and_then(|host| {
+                let apps = status::report(self.agent, &host, app.as_ref(), previews)?;
                 Ok(Reply::Status { apps })
             }),
             Order::Lock {
@@ -118,12 +112,14 @@ impl<'a> Session<'a> {
                 domain,
                 single,
                 settings_follow,
+                preview,
                 release,
             } => {
                 let inventory = Inventory {
                     domain: domain.as_deref(),
                     single,
                     settings_follow,
+                    preview: preview.as_ref(),
                 };
                 self.preflight(&app, inventory, &release)
             }
@@ -138,7 +134,7 @@ impl<'a> Session<'a> {
                 });
                 match accepted {
                     Ok((release, share)) => {
-                        return self.stage(intake::Intake::of(release), recipes, share);
+                        return self.stage(intake::Intake::of(release, &app), recipes, share);
                     }
                     Err(trouble) => Err(trouble),
                 }
@@ -225,6 +221,11 @@ impl<'a> Session<'a> {
                 };
                 self.logs(&app, wanted)?
             }
+            Order::KeepPreview { app, wish } => return self.keep_preview(app, wish),
+            Order::MakePreview { app, version } => return self.make_preview(app, version),
+            Order::DropPreview { app, without_hook } => {
+                return self.drop_preview(app, without_hook);
+            }
             Order::Maintenance { app, on } => self.maintenance(&app, on),
             Order::Settings { app, values } => self.settings(&app, values),
             Order::ChangeSettings { app, change } => {
@@ -241,40 +242,17 @@ impl<'a> Session<'a> {
         Ok(Some(outcome))
     }
 
-    pub(super) fn allowed(&self, right: Right) -> Result<Host, Trouble> {
-        let host = load_host()?;
-        let person = self.peer.person();
-        if host.allows(person, right) {
-            return Ok(host);
-        }
-        let what = match right {
-            Right::Read => "look at",
-            Right::Deploy => "change",
-            Right::Overrule => "let revoked keys run",
-            Right::Settings => "see or change the settings of",
-        };
-        Err(Trouble::refused(
-            format!("{} may not {what} apps on this host", person.name),
-            "ask whoever owns its /etc/longshore/host.toml to name you, or a group of yours, under [access]",
-        ))
-    }
-
-    /// That a key was revoked is not for everybody who deploys to pass over.
-    fn may_overrule(&self, even_revoked: bool) -> Result<(), Trouble> {
-        if even_revoked {
-            self.allowed(Right::Overrule)?;
-        }
-        Ok(())
-    }
-
     fn preflight(
         &self,
-        app: &AppName,
+        app: &Instance,
         inventory: Inventory<'_>,
         release: &Preflighted,
     ) -> Result<Reply, Trouble> {
         let host = self.allowed(Right::Deploy)?;
-        knows(&host, app)?;
+        match inventory.preview {
+            Some(_) => knows(&host, app)?,
+            None => self.is_here(&host, app)?,
+        }
         if let Preflighted::Kept { even_revoked, .. } = release {
             self.may_overrule(*even_revoked)?;
         }
@@ -282,27 +260,19 @@ impl<'a> Session<'a> {
         preflight::check(self.agent, &host, app, inventory, release, who)
     }
 
-    /// The host, and a share in the app's lock for what is about to be changed.
-    pub(super) fn changes(&self, app: &AppName) -> Result<(Host, Share), Trouble> {
-        let host = self.allowed(Right::Deploy)?;
-        knows(&host, app)?;
-        let share = self.agent.locks.share(app, self.claimant).ok_or_else(|| {
-            match self.agent.locks.describe(app) {
-                Some(holder) => locked(app, &holder),
-                None => Trouble::refused(format!("{app} is not locked"), "lock it first"),
-            }
-        })?;
-        Ok((host, share))
-    }
-
-    fn operation(&self, verb: &'static str, app: &AppName, version: &Version) -> NewOperation {
+    pub(super) fn operation(
+        &self,
+        verb: &'static str,
+        app: &Instance,
+        version: &Version,
+    ) -> NewOperation {
         NewOperation {
             version: Some(version.clone()),
             ..self.about(verb, app)
         }
     }
 
-    pub(super) fn about(&self, verb: &'static str, app: &AppName) -> NewOperation {
+    pub(super) fn about(&self, verb: &'static str, app: &Instance) -> NewOperation {
         NewOperation {
             app: app.clone(),
             verb,
@@ -437,40 +407,6 @@ fn run_once(work: &Mutex<Option<impl FnOnce()>>) {
     if let Some(work) = work {
         work();
     }
-}
-
-fn load_host() -> Result<Host, Trouble> {
-    Host::load().map_err(|error| {
-        Trouble::refused(
-            chain(&error),
-            "run `longshore bootstrap`, or mend the file as root",
-        )
-    })
-}
-
-pub(super) fn knows(host: &Host, app: &AppName) -> Result<(), Trouble> {
-    if host.apps.contains_key(app) {
-        return Ok(());
-    }
-    let known: Vec<&str> = host.apps.keys().map(AppName::as_str).collect();
-    let known = if known.is_empty() {
-        "none".to_owned()
-    } else {
-        known.join(", ")
-    };
-    Err(Trouble::refused(
-        format!("this host knows no app {app} (it knows: {known})"),
-        format!(
-            "add {app} to the environment's apps in the inventory and run `longshore bootstrap`"
-        ),
-    ))
-}
-
-pub(super) fn locked(app: &AppName, holder: &str) -> Trouble {
-    Trouble::refused(
-        format!("{app} is locked here: {holder}"),
-        "wait until that has ended, then try again",
-    )
 }
 
 fn unknown() -> Reply {

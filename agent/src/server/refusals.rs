@@ -1,6 +1,6 @@
 //! Orders that are refused are in the history too: who asked for what, and why it was not done.
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::Order;
 use semver::Version;
 
@@ -13,14 +13,14 @@ use crate::operation::chain;
 /// What the history says of an order that was refused.
 pub(super) struct About {
     verb: &'static str,
-    app: Option<AppName>,
+    app: Option<Instance>,
     version: Option<Version>,
 }
 
 impl About {
     /// Nothing for what only asks: of a preflight, the preflight itself notes what matters.
     pub(super) fn of(order: &Order) -> Option<Self> {
-        let about = |verb, app: &AppName, version: Option<&Version>| Self {
+        let about = |verb, app: &Instance, version: Option<&Version>| Self {
             verb,
             app: Some(app.clone()),
             version: version.cloned(),
@@ -32,6 +32,9 @@ impl About {
             Order::Switch {
                 app, version, why, ..
             } => Some(about(activate::verb(*why), app, Some(version))),
+            Order::KeepPreview { app, .. } => Some(about("preview", app, None)),
+            Order::MakePreview { app, version } => Some(about("create", app, Some(version))),
+            Order::DropPreview { app, .. } => Some(about("destroy", app, None)),
             Order::ChangeSettings { app, .. } => Some(about("settings", app, None)),
             Order::Maintenance { app, .. } => Some(about("maintenance", app, None)),
             Order::SetTrust { .. } => Some(Self {

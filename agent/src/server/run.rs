@@ -2,10 +2,10 @@
 
 use std::os::unix::net::UnixStream;
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{Ask, FromAgent, Reply};
 
-use super::orders::{Session, knows};
+use super::session::Session;
 use crate::activate::live;
 use crate::command::printable;
 use crate::host::Right;
@@ -23,7 +23,7 @@ impl Session<'_> {
     /// The outer error ends the connection.
     pub(super) fn run_command(
         &mut self,
-        app: &AppName,
+        app: &Instance,
         command: &[String],
         terminal: Option<&str>,
     ) -> Result<Result<Reply, Trouble>, PeerError> {
@@ -31,7 +31,7 @@ impl Session<'_> {
         // It sees the settings, and is code that nobody signed.
         let allowed = self
             .allowed(Right::Settings)
-            .and_then(|host| knows(&host, app));
+            .and_then(|host| self.is_here(&host, app));
         let live = allowed.and_then(|()| {
             live::live(&layout).ok_or_else(|| {
                 Trouble::refused(

@@ -1,9 +1,9 @@
 //! Orders about an app's settings.
 
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{Reply, SettingsChange};
 
-use super::orders::{Session, knows};
+use super::session::Session;
 use crate::host::Right;
 use crate::layout::AppLayout;
 use crate::operation::Trouble;
@@ -12,9 +12,9 @@ use crate::settings::{self, Tell};
 
 impl Session<'_> {
     /// Even their digests are not for everybody: a short value is soon guessed.
-    pub(super) fn settings(&self, app: &AppName, values: bool) -> Result<Reply, Trouble> {
+    pub(super) fn settings(&self, app: &Instance, values: bool) -> Result<Reply, Trouble> {
         let host = self.allowed(Right::Settings)?;
-        knows(&host, app)?;
+        self.is_here(&host, app)?;
         let tell = if values { Tell::Values } else { Tell::Digests };
         settings::state(self.agent, &AppLayout::new(app), tell)
     }
@@ -22,7 +22,7 @@ impl Session<'_> {
     /// Nothing means that the reply was sent by an operation.
     pub(super) fn change_settings(
         &mut self,
-        app: AppName,
+        app: Instance,
         change: SettingsChange,
     ) -> Result<Option<Result<Reply, Trouble>>, PeerError> {
         let allowed = self.allowed(Right::Settings);

@@ -2,7 +2,7 @@
 
 use longshore_shared::wire::latest::{Reply, SignedTrust};
 
-use super::orders::Session;
+use super::session::Session;
 use crate::host::Right;
 use crate::operation::Trouble;
 use crate::trust;

@@ -6,8 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 
 use longshore_shared::settings::SettingName;
 
-use super::MEND;
-use super::kept::Store;
+use super::{MEND, effective};
 use crate::layout::AppLayout;
 use crate::operation::Trouble;
 use crate::system_file::put_with_mode;
@@ -32,7 +31,7 @@ pub(crate) fn lay_out(layout: &AppLayout, names: &[SettingName]) -> Result<(), T
     if names.is_empty() {
         return Ok(());
     }
-    let settings = Store::of(layout).now()?.settings;
+    let settings = effective(layout)?;
     let folder = layout.setting_files();
     let write = || -> io::Result<()> {
         let mut builder = std::fs::DirBuilder::new();
@@ -52,6 +51,17 @@ pub(crate) fn lay_out(layout: &AppLayout, names: &[SettingName]) -> Result<(), T
     write().map_err(|error| Trouble::because(&error, MEND))
 }
 
+/// Those of a release that its steps take: what a preview is still to be given is not there yet, and
+/// systemd starts nothing that takes a file which is not there.
+pub(crate) fn for_step(layout: &AppLayout, names: &[SettingName]) -> Vec<SettingName> {
+    let lacking = match layout.app.preview() {
+        Some(_) => not_set(layout, names),
+        None => Vec::new(),
+    };
+    let there = names.iter().filter(|name| !lacking.contains(name));
+    there.cloned().collect()
+}
+
 /// Those that are laid out: what is started again by systemd alone takes them as they are by then, as it
 /// does with its environment.
 pub(super) fn laid_out(layout: &AppLayout) -> Vec<SettingName> {
@@ -66,8 +76,7 @@ pub(super) fn laid_out(layout: &AppLayout) -> Vec<SettingName> {
 
 /// Those of a release that are not set.
 pub(crate) fn not_set(layout: &AppLayout, names: &[SettingName]) -> Vec<SettingName> {
-    let now = Store::of(layout).now().map(|now| now.settings);
-    let settings = now.unwrap_or_default();
+    let settings = effective(layout).unwrap_or_default();
     let missing = names.iter().filter(|name| !settings.contains_key(*name));
     missing.cloned().collect()
 }

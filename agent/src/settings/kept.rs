@@ -145,6 +145,17 @@ impl Store {
     }
 }
 
+/// Those that a preview was given when it was made, which have no numbers: they end with what they name.
+pub(super) fn made(layout: &AppLayout) -> Result<Settings, Trouble> {
+    Ok(read(&layout.made_settings())?.map_or_else(Settings::new, |kept| kept.settings))
+}
+
+pub(super) fn put_made(layout: &AppLayout, settings: &Settings) -> Result<(), Trouble> {
+    let text = render(settings);
+    put_with_mode(&layout.made_settings(), text.as_bytes(), MODE)
+        .map_err(|error| Trouble::because(&error, MEND))
+}
+
 fn nothing() -> Kept {
     Kept {
         number: nobody(0),

@@ -15,6 +15,7 @@ use crate::agent::Agent;
 use crate::journal;
 use crate::layout::{AppLayout, SETTINGS};
 use crate::ledger::LedgerError;
+use crate::locks::Holder;
 use crate::operation::{Operation, Trouble};
 use crate::systemd;
 use kept::{Kept, Store};
@@ -36,10 +37,75 @@ pub(crate) fn state(agent: &Agent, layout: &AppLayout, tell: Tell) -> Result<Rep
     Ok(told(agent, layout, &store, &store.now()?, tell)?)
 }
 
+/// What its processes get.
+fn effective(layout: &AppLayout) -> Result<Settings, Trouble> {
+    Ok(over(beneath(layout)?, &Store::of(layout).now()?.settings))
+}
+
+/// What is under its own: a preview has its app's, and over them those that it was given when it was
+/// made.
+fn beneath(layout: &AppLayout) -> Result<Settings, Trouble> {
+    let Some(base) = layout.base() else {
+        return Ok(Settings::new());
+    };
+    Ok(over(Store::of(&base).now()?.settings, &kept::made(layout)?))
+}
+
+/// The same as properties of a unit.
+pub(crate) fn environment_files(layout: &AppLayout) -> Vec<String> {
+    let beneath = layout.base();
+    let beneath = beneath.map(|base| [base.settings(), layout.made_settings()]);
+    let files = beneath.into_iter().flatten().chain([layout.settings()]);
+    files
+        .map(|file| format!("EnvironmentFile=-{}", file.display()))
+        .collect()
+}
+
+/// Those that a preview is given when it is made, instead of those that it was given before.
+pub(crate) fn give(layout: &AppLayout, given: &Settings) -> Result<(), Trouble> {
+    let all = over(beneath(layout)?, given);
+    bounded(layout, &over(all, &Store::of(layout).now()?.settings))?;
+    kept::put_made(layout, given)
+}
+
+/// Previews that have this app's settings under their own.
+fn followers(agent: &Agent, layout: &AppLayout) -> Result<Vec<AppLayout>, LedgerError> {
+    let previews = agent.ledger.previews()?.into_iter();
+    let layouts = previews.map(|preview| AppLayout::new(&preview.app));
+    let is_of = |other: &AppLayout| other.base().is_some_and(|base| base.app == layout.app);
+    Ok(layouts.filter(is_of).collect())
+}
+
+/// What has to follow a change, for whatever has these settings.
+fn follow_up(agent: &Agent, layout: &AppLayout) -> Result<(), Trouble> {
+    refresh(agent, layout)?;
+    for follower in followers(agent, layout)? {
+        let claimant = agent.claimant();
+        let app = &follower.app;
+        // Whoever changes it lays them out for what they start.
+        if agent
+            .locks
+            .take(app, claimant, Holder::Agent, None)
+            .is_err()
+        {
+            continue;
+        }
+        if let Err(trouble) = refresh(agent, &follower) {
+            journal::say(&format!("{app}: {}", trouble.message()));
+        }
+        agent.locks.release(claimant, Some(app));
+    }
+    Ok(())
+}
+
+fn refresh(agent: &Agent, layout: &AppLayout) -> Result<(), Trouble> {
+    files::lay_out(layout, &files::laid_out(layout))?;
+    forget_warm(agent, layout)
+}
+
 /// The names of all of them; none where they cannot be read.
 pub(crate) fn names(layout: &AppLayout) -> Vec<SettingName> {
-    let now = Store::of(layout).now().map(|now| now.settings);
-    now.unwrap_or_default().into_keys().collect()
+    effective(layout).unwrap_or_default().into_keys().collect()
 }
 
 /// What they are called now; nothing where they cannot be read.
@@ -65,7 +131,7 @@ pub(crate) fn changed_since(layout: &AppLayout, number: u64) -> Option<String> {
 
 /// One of them, for what is not a process of the app.
 pub(crate) fn value(layout: &AppLayout, name: &SettingName) -> Result<Option<String>, Trouble> {
-    let mut settings = Store::of(layout).now()?.settings;
+    let mut settings = effective(layout)?;
     Ok(settings.remove(name).map(|value| value.reveal().to_owned()))
 }
 
@@ -81,8 +147,7 @@ pub(crate) fn was_changed(
         .at
         .is_some_and(|at| at >= begun);
     if changed {
-        files::lay_out(layout, &files::laid_out(layout))?;
-        forget_warm(agent, layout)?;
+        follow_up(agent, layout)?;
     }
     Ok(changed)
 }
@@ -118,6 +183,33 @@ pub(crate) fn change(
             (kept.settings, Some(kept.number.again.unwrap_or(*number)))
         }
     };
+    bounded(layout, &over(beneath(layout)?, &settings))?;
+    for follower in followers(agent, layout)? {
+        let beneath = over(settings.clone(), &kept::made(&follower)?);
+        let own = Store::of(&follower).now()?.settings;
+        bounded(&follower, &over(beneath, &own))?;
+    }
+    if settings == now.settings && !now.by_hand {
+        operation.unchanged("settings", "they are so already");
+        return Ok(told(agent, layout, &store, &now, Tell::Numbers)?);
+    }
+    let what = difference(&now.settings, &settings);
+    operation.step_to_the_end("settings", || {
+        store.put(&now, &settings, again, who)?;
+        follow_up(agent, layout)
+    })?;
+    let now = store.now()?;
+    operation.remember(format!("settings {}: {what}", now.number.number));
+    Ok(told(agent, layout, &store, &now, Tell::Numbers)?)
+}
+
+fn over(mut beneath: Settings, own: &Settings) -> Settings {
+    beneath.extend(own.clone());
+    beneath
+}
+
+/// Refuses more than a process can be given.
+fn bounded(layout: &AppLayout, settings: &Settings) -> Result<(), Trouble> {
     if settings.len() > MOST_SETTINGS {
         return Err(Trouble::refused(
             format!(
@@ -128,7 +220,7 @@ pub(crate) fn change(
             "put them together into a file of shared/, and its path into a setting",
         ));
     }
-    let bytes = weight(&settings);
+    let bytes = weight(settings);
     if bytes > MOST_BYTES {
         return Err(Trouble::refused(
             format!(
@@ -138,19 +230,7 @@ pub(crate) fn change(
             "put what is large into a file of shared/, and its path into the setting",
         ));
     }
-    if settings == now.settings && !now.by_hand {
-        operation.unchanged("settings", "they are so already");
-        return Ok(told(agent, layout, &store, &now, Tell::Numbers)?);
-    }
-    let what = difference(&now.settings, &settings);
-    operation.step_to_the_end("settings", || {
-        store.put(&now, &settings, again, who)?;
-        files::lay_out(layout, &files::laid_out(layout))?;
-        forget_warm(agent, layout)
-    })?;
-    let now = store.now()?;
-    operation.remember(format!("settings {}: {what}", now.number.number));
-    Ok(told(agent, layout, &store, &now, Tell::Numbers)?)
+    Ok(())
 }
 
 /// What still runs from before was started with the settings from before: nothing goes back to it.
@@ -213,7 +293,7 @@ fn told(
     Ok(Reply::Settings(SettingsState {
         now: now.number.clone(),
         by_hand: now.by_hand,
-        in_effect: in_effect(layout, store),
+        in_effect: in_effect(layout),
         settings: settings.collect(),
         earlier: store.numbers(now),
         served: served
@@ -223,19 +303,21 @@ fn told(
 }
 
 /// Whether what serves was started after the file was written.
-fn in_effect(layout: &AppLayout, store: &Store) -> Option<bool> {
-    started_with(layout, live::live(layout)?.slot, store)
+fn in_effect(layout: &AppLayout) -> Option<bool> {
+    started_with(layout, live::live(layout)?.slot)
 }
 
-fn started_with(layout: &AppLayout, slot: Slot, store: &Store) -> Option<bool> {
+fn started_with(layout: &AppLayout, slot: Slot) -> Option<bool> {
     let process = systemd::main_process(&layout.unit(slot)).ok()?;
     let started = systemd::started(process)?;
-    Some(store.written().is_none_or(|written| written <= started))
+    let base = layout.base().and_then(|base| Store::of(&base).written());
+    let written = base.max(Store::of(layout).written());
+    Some(written.is_none_or(|written| written <= started))
 }
 
 /// Whether what runs in a slot was started with the settings of now.
 pub(crate) fn are_of(layout: &AppLayout, slot: Slot) -> bool {
-    started_with(layout, slot, &Store::of(layout)) == Some(true)
+    started_with(layout, slot) == Some(true)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the agent reads: who the host is, and whom it trusts.
 
 use longshore_shared::name::AppName;
-use longshore_shared::setup::{DEPLOY_GROUP, Desired, OnLeave, SetupFailure};
+use longshore_shared::setup::{DEPLOY_GROUP, Desired, OnLeave, PreviewRules, SetupFailure};
 use longshore_shared::trust_file::{TrustFile, TrustRules};
 
 use super::certificates;
@@ -95,7 +95,7 @@ fn serving() -> Vec<AppName> {
     let folders = fs_err::read_dir(APPS).into_iter().flatten().flatten();
     let names = folders.filter_map(|folder| AppName::new(folder.file_name().to_str()?).ok());
     let mut apps: Vec<AppName> = names
-        .filter(|app| AppLayout::new(app).current().is_symlink())
+        .filter(|app| AppLayout::new(&app.clone().into()).current().is_symlink())
         .collect();
     apps.sort();
     apps
@@ -148,6 +148,9 @@ fn host_toml(desired: &Desired) -> String {
         if app.single {
             text.push_str("single = true\n");
         }
+        if let Some(rules) = &app.preview {
+            text.push_str(&format!("preview = {}\n", previews(rules)));
+        }
         let Some(domain) = &app.domain else { continue };
         text.push_str(&format!("domain = \"{domain}\"\n"));
         if let Some((certificate, key)) = certificates::places(name, app) {
@@ -159,13 +162,31 @@ fn host_toml(desired: &Desired) -> String {
     text
 }
 
+fn previews(rules: &PreviewRules) -> String {
+    let PreviewRules {
+        domain,
+        https,
+        max,
+        lasting,
+        memory,
+        processes,
+    } = rules;
+    let domain = domain.iter().map(|domain| format!("domain = {domain:?}, "));
+    format!(
+        "{{ {}https = {https}, max = {max}, for = \"{lasting}\", memory = \"{memory}\", processes = {processes} }}",
+        domain.collect::<String>()
+    )
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use longshore_shared::app_file::ByteSize;
     use longshore_shared::digest::Sha256Digest;
     use longshore_shared::name::{AppName, EnvironmentName, HostName};
-    use longshore_shared::setup::{DesiredApp, DesiredSystem};
+    use longshore_shared::setup::{DesiredApp, DesiredSystem, PreviewRules};
+    use longshore_shared::span::Span;
 
     use super::*;
     use crate::host::{Host, Right};
@@ -177,6 +198,14 @@ pub(super) mod tests {
             tls: None,
             on_leave: OnLeave::Undo,
             single: true,
+            preview: Some(PreviewRules {
+                domain: Some("dev.example.com".to_owned()),
+                https: false,
+                max: 3,
+                lasting: Span::seconds(3600),
+                memory: ByteSize::mebibytes(256),
+                processes: 99,
+            }),
         };
         Desired {
             environment: EnvironmentName::new("production").unwrap(),
@@ -236,5 +265,15 @@ pub(super) mod tests {
         assert_eq!(domains, [Some("www.example.com"), None]);
         let singles: Vec<_> = host.apps.values().map(|app| app.single).collect();
         assert_eq!(singles, [true, false]);
+        let rules = |name: &str| {
+            let app = host.apps.get(&AppName::new(name).unwrap()).unwrap();
+            app.preview.as_ref().map(|preview| preview.rules.clone())
+        };
+        let app = AppName::new("cortico").unwrap();
+        assert_eq!(
+            rules("cortico"),
+            desired().apps.remove(&app).unwrap().preview
+        );
+        assert_eq!(rules("jobs"), None);
     }
 }

@@ -10,8 +10,9 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
+use longshore_shared::instance::Instance;
 use longshore_shared::manifest::Manifest;
-use longshore_shared::name::{AppName, EnvironmentName};
+use longshore_shared::name::EnvironmentName;
 use longshore_shared::signature::{
     AllowedSigners, AllowedSignersError, Revoked, RevokedError, Trust, Verified, VerifyError,
     verify_manifest,
@@ -154,13 +155,13 @@ impl HostTrust {
 pub(crate) fn accept(
     agent: &Agent,
     host: &Host,
-    app: &AppName,
+    app: &Instance,
     release: &SignedManifest,
 ) -> Result<Verified<Manifest>, Trouble> {
     let trust = HostTrust::load(&agent.ledger, &host.environment)?;
     let verified = trust.accept(release.manifest.as_bytes(), &release.signature)?;
     let manifest = verified.value();
-    if manifest.app != *app {
+    if manifest.app != *app.app() {
         return Err(Trouble::refused(
             format!("the release is one of {}, not of {app}", manifest.app),
             "name the release's own app",

@@ -31,6 +31,7 @@ pub(crate) fn desired(
             domain: app.domain.clone(),
             tls: app.tls.as_ref().map(certificate).transpose()?,
             on_leave: app.on_leave,
+            preview: app.preview.clone(),
             single: app.hosts.first() == Some(&host.name),
         };
         known.insert(app.name.clone(), wanted);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use longshore_shared::name::{AppName, HostName};
+use longshore_shared::instance::Instance;
+use longshore_shared::name::HostName;
 use longshore_shared::wire::latest::{AppStatus, Order, Reply};
 use semver::Version;
 use serde::Serialize;
@@ -32,7 +33,7 @@ pub(super) struct Said {
 }
 
 pub(super) struct Answers {
-    app: Option<AppName>,
+    app: Option<Instance>,
     pub(super) hosts: Vec<Answer>,
     pub(super) exit: Exit,
     pub(super) seconds: f64,
@@ -45,7 +46,7 @@ impl Report for Quiet {
     fn event(&self, _event: RunEvent) {}
 }
 
-/// The status of all chosen hosts, those of the named app only if one is named.
+/// The status of all chosen hosts: of all apps, or of the named one, and of their previews.
 pub(super) async fn ask(
     environment: &Environment,
     args: &HostArgs,
@@ -54,10 +55,11 @@ pub(super) async fn ask(
     let begun = Instant::now();
     let app = context.app_if_named(environment)?;
     let chosen = args.selection().choose(environment, |host| {
-        app.is_none_or(|app| app.hosts.contains(&host.name))
+        app.as_ref()
+            .is_none_or(|app| app.hosts.contains(&host.name))
     })?;
     let reach = context.reach(environment, Arc::new(Quiet));
-    let app = app.map(|app| app.name.clone());
+    let app = app.map(|app| app.instance.clone());
     let hosts: Vec<Host> = chosen.into_iter().cloned().collect();
     let all = fleet::on_all(hosts, |host| {
         let (reach, app) = (reach.clone(), app.clone());
@@ -86,8 +88,17 @@ pub(super) async fn ask(
     })
 }
 
-async fn status(reach: &Reach, host: &Host, app: Option<AppName>) -> Result<Said, HostFailure> {
-    match answer_of(reach, host, Order::Status { app }).await? {
+async fn status(reach: &Reach, host: &Host, app: Option<Instance>) -> Result<Said, HostFailure> {
+    match answer_of(
+        reach,
+        host,
+        Order::Status {
+            app,
+            previews: true,
+        },
+    )
+    .await?
+    {
         (agent, Reply::Status { apps }) => Ok(Said { agent, apps }),
         _ => Err(unknown_answer()),
     }
@@ -139,7 +150,7 @@ impl Answers {
         #[derive(Serialize)]
         struct Rest<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
-            app: Option<&'a AppName>,
+            app: Option<&'a Instance>,
             seconds: f64,
             hosts: Vec<AnswerLine<'a>>,
         }

@@ -46,10 +46,10 @@ pub(crate) fn run(args: &ConfigArgs, context: &Context) -> Result<Exit, CommandE
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
     let mut values = Vec::new();
-    of_words(&mut values, &inventory, app, context)?;
-    of_environment(&mut values, environment, app);
+    of_words(&mut values, &inventory, &app, context)?;
+    of_environment(&mut values, environment, &app);
     if let Some((path, file)) = context.app_file()?
         && file.app.name == app.name
     {
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ConfigArgs, context: &Context) -> Result<Exit, CommandE
         app: &'a str,
         values: &'a [Value],
     }
-    let app = app.name.as_str();
+    let app = app.instance.as_str();
     let rest = Rest {
         app,
         values: &values,
@@ -110,7 +110,7 @@ fn of_words(
         (None, Some(file)) => file,
         (None, None) => "the environment's only app".to_owned(),
     };
-    add(values, "app", &app.name, &from);
+    add(values, "app", &app.instance, &from);
     Ok(())
 }
 

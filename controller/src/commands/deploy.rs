@@ -75,9 +75,9 @@ pub(crate) struct WhatArgs {
 pub(crate) async fn run(args: &DeployArgs, context: &Context) -> Result<Exit, CommandError> {
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
-    let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
-    let goal = goal(&args.what, app, context).await?;
+    let app = context.app_itself(environment)?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
+    let goal = goal(&args.what, &app, context).await?;
     let how = Sealed {
         identity: args.identity.as_deref(),
         keep: args.keep_settings,

@@ -95,7 +95,7 @@ fn overruled(end: &RunEnd, goal: &Goal, context: &Context) -> Option<Goal> {
 }
 
 /// Breaks silences, and says once that an interrupt was heard.
-async fn beside(report: Arc<RunReport>, interrupts: Interrupts) {
+pub(super) async fn beside(report: Arc<RunReport>, interrupts: Interrupts) {
     let mut ticks = tokio::time::interval(TICK);
     let mut told = false;
     loop {
@@ -109,7 +109,7 @@ async fn beside(report: Arc<RunReport>, interrupts: Interrupts) {
     }
 }
 
-fn left_at_once(environment: &Environment) -> CommandError {
+pub(super) fn left_at_once(environment: &Environment) -> CommandError {
     let name = &environment.name;
     CommandError::new(
         ErrorKind::Interrupted,

@@ -126,7 +126,7 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
     let heard = Arc::new(Heard::default());
     let reach = context.reach(environment, heard.clone());
     let interrupts = Interrupts::listen();

@@ -63,7 +63,7 @@ pub(crate) async fn run(args: &MaintenanceArgs, context: &Context) -> Result<Exi
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
     let reach = context.reach(environment, Arc::new(Quiet));
     let order = Order::Maintenance {
         app: plan.app.clone(),

@@ -17,6 +17,7 @@ pub(crate) mod logs;
 pub(crate) mod maintenance;
 pub(crate) mod next_version;
 pub(crate) mod open;
+pub(crate) mod preview;
 pub(crate) mod releases;
 pub(crate) mod restart;
 pub(crate) mod return_to_branch;

@@ -29,13 +29,13 @@ pub(crate) fn run(args: &OpenArgs, context: &Context) -> Result<Exit, CommandErr
     let Some(domain) = &app.domain else {
         return Err(CommandError::usage(format!(
             "{} has no domain in {}, so there is no site to open",
-            app.name, environment.name
+            app.instance, environment.name
         )));
     };
     let scheme = if app.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{domain}/");
     context.ui.answer(&url);
-    let line = serde_json::json!({"event": "result", "verb": "open", "ok": true, "exit": 0, "app": app.name, "url": url});
+    let line = serde_json::json!({"event": "result", "verb": "open", "ok": true, "exit": 0, "app": app.instance, "url": url});
     context.ui.machine(&line.to_string());
     if context.ui.can_ask() && !context.ui.is_json() {
         show(&url)?;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use clap::Args;
-use longshore_shared::name::AppName;
+use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{ReleaseState, ReleaseStatus};
 use semver::Version;
 
@@ -72,10 +72,10 @@ struct Kept<'a> {
 }
 
 /// Releases by app and version, the newest version first.
-fn collect(answers: &Answers) -> Vec<((&AppName, &Version), Kept<'_>)> {
+fn collect(answers: &Answers) -> Vec<((&Instance, &Version), Kept<'_>)> {
     // The same version of another commit is another release, and one that was signed again on some
     // hosts only has two who stand for it.
-    let mut all: BTreeMap<(&AppName, Reverse<&Version>, &str, &str), Kept<'_>> = BTreeMap::new();
+    let mut all: BTreeMap<(&Instance, Reverse<&Version>, &str, &str), Kept<'_>> = BTreeMap::new();
     for answer in &answers.hosts {
         for app in answer.said.iter().flat_map(|said| &said.apps) {
             for release in &app.releases {

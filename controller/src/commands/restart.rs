@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &RestartArgs, context: &Context) -> Result<Exit, C
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
     let skip_offline = args.hosts.skip_offline;
     fleet_run::run(
         "restart",

@@ -46,7 +46,7 @@ pub(crate) struct ReturnArgs {
 pub(crate) async fn run(args: &ReturnArgs, context: &Context) -> Result<Exit, CommandError> {
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
-    let app = context.app(environment)?;
+    let app = context.app_itself(environment)?;
     if app.branch.is_none() {
         let name = &environment.name;
         return Err(CommandError::usage(format!(
@@ -58,14 +58,14 @@ pub(crate) async fn run(args: &ReturnArgs, context: &Context) -> Result<Exit, Co
             app.name
         )));
     }
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
     let what = WhatArgs {
         release: None,
         git_ref: None,
         version: None,
         key: args.key.clone(),
     };
-    let goal = deploy::goal(&what, app, context).await?;
+    let goal = deploy::goal(&what, &app, context).await?;
     let how = deploy::Sealed {
         identity: args.identity.as_deref(),
         keep: args.keep_settings,

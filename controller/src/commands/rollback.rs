@@ -73,7 +73,7 @@ async fn version_of(
     let apps = answers.hosts.iter().flat_map(|answer| &answer.said);
     let apps = apps.flat_map(|said| &said.apps);
     let mut versions: Vec<&semver::Version> = apps
-        .filter(|status| status.app == app.name)
+        .filter(|status| status.app == app.instance)
         .flat_map(|status| &status.releases)
         .filter(|release| release.commit.starts_with(commit))
         .map(|release| &release.version)
@@ -88,7 +88,7 @@ async fn version_of(
                 ErrorKind::Refused,
                 format!(
                     "no host keeps a release of {} from commit {commit}",
-                    app.name
+                    app.instance
                 ),
             )
             .hint(format!(
@@ -110,9 +110,9 @@ pub(crate) async fn run(args: &RollbackArgs, context: &Context) -> Result<Exit, 
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
     let to = match &args.commit {
-        Some(commit) => Some(version_of(commit, args, environment, app, context).await?),
+        Some(commit) => Some(version_of(commit, args, environment, &app, context).await?),
         None => args.version.clone(),
     };
     let goal = Goal::Back {

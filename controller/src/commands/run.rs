@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Comma
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
     let on: Vec<String> = args.on.iter().cloned().collect();
-    let plan = Plan::new(environment, app, &HostSelection::new(&on, &[]))?;
+    let plan = Plan::new(environment, &app, &HostSelection::new(&on, &[]))?;
     let Some(host) = plan.hosts.first() else {
         return Err(CommandError::usage("no host is chosen"));
     };
@@ -53,7 +53,11 @@ pub(crate) async fn run(args: &RunArgs, context: &Context) -> Result<Exit, Comma
     }
     let words = args.command.iter().map(|word| quoted(word));
     let words: Vec<String> = words.collect();
-    let line = format!("longshore-agent run {} -- {}", app.name, words.join(" "));
+    let line = format!(
+        "longshore-agent run {} -- {}",
+        app.instance,
+        words.join(" ")
+    );
     ssh.command.arg("--").arg(host.address.host()).arg(line);
     ssh.run().await
 }

@@ -36,9 +36,9 @@ pub(crate) struct StageArgs {
 pub(crate) async fn run(args: &StageArgs, context: &Context) -> Result<Exit, CommandError> {
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
-    let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
-    let goal = match deploy::goal(&args.what, app, context).await? {
+    let app = context.app_itself(environment)?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
+    let goal = match deploy::goal(&args.what, &app, context).await? {
         Goal::Ship(shipment) => Goal::Stage(shipment),
         // The hosts hold it already, where they do.
         _ => {

@@ -145,7 +145,7 @@ fn row(host: &str, app: &AppStatus) -> Vec<String> {
 }
 
 /// What a person should know beyond the row: work under way, and how the last work ended if badly.
-fn remark(host: &str, app: &AppStatus) -> Vec<String> {
+pub(super) fn remark(host: &str, app: &AppStatus) -> Vec<String> {
     let name = &app.app;
     let mut remarks = Vec::new();
     if let Some(state) = &app.maintenance {

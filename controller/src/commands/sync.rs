@@ -49,23 +49,23 @@ struct Serves {
 pub(crate) async fn run(args: &SyncArgs, context: &Context) -> Result<Exit, CommandError> {
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
-    let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &args.hosts.selection())?;
+    let app = context.app_itself(environment)?;
+    let plan = Plan::new(environment, &app, &args.hosts.selection())?;
     let everyone = HostArgs {
         on: app.hosts.iter().map(ToString::to_string).collect(),
         exclude: Vec::new(),
         skip_offline: args.hosts.skip_offline,
     };
     let answers = asking::ask(environment, &everyone, context).await?;
-    let serves = common(&answers, environment, app, &plan, args.hosts.skip_offline)?;
+    let serves = common(&answers, environment, &app, &plan, args.hosts.skip_offline)?;
     let what = format!(
         "{} serves {} {} (commit {:.12})",
         environment.name, app.name, serves.version, serves.commit
     );
     context.ui.note(&what);
-    settings_are_there(&answers, environment, app, &plan)?;
+    settings_are_there(&answers, environment, &app, &plan)?;
     let which = WhichRelease::Version(serves.version.clone());
-    let resolved = deploy::resolve(which, app, args.key.clone(), context)
+    let resolved = deploy::resolve(which, &app, args.key.clone(), context)
         .await?
         .map_err(|error| {
             CommandError::from(error).hint(format!(
@@ -108,7 +108,7 @@ fn settings_are_there(
         answers.hosts.iter().filter_map(move |answer| {
             let is_chosen = plan.hosts.iter().any(|own| own.name == answer.host);
             let apps = &answer.said.as_ref().ok()?.apps;
-            let status = apps.iter().find(|status| status.app == app.name)?;
+            let status = apps.iter().find(|status| status.app == app.instance)?;
             (is_chosen == chosen).then_some((&answer.host, &status.settings))
         })
     };
@@ -157,7 +157,7 @@ fn common(
         .iter()
         .filter_map(|answer| Some((&answer.host, answer.said.as_ref().ok()?)))
         .flat_map(|(host, said)| said.apps.iter().map(move |status| (host, status)))
-        .filter(|(_, status)| status.app == app.name)
+        .filter(|(_, status)| status.app == app.instance)
         .collect();
     let chosen = |host: &HostName| plan.hosts.iter().any(|own| own.name == *host);
     let others: Vec<Serves> = statuses

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
-use longshore_shared::setup::DEPLOY_ACCOUNT;
+use longshore_shared::setup::{DEPLOY_ACCOUNT, PreviewRules};
 use russh::keys::PublicKey;
 use toml::Spanned;
 
@@ -20,6 +20,8 @@ use crate::toml_file::{Complaint, SourceText};
 
 /// The one environment that goes forward only where nothing else is said.
 const PRODUCTION: &str = "production";
+const LEAST_MEMORY: u64 = 64 << 20;
+const LEAST_PROCESSES: u32 = 16;
 
 pub(super) fn check(source: &SourceText, file: InventoryFile) -> Result<Inventory, Complaint> {
     let checker = Checker { source };
@@ -314,12 +316,15 @@ impl Checker<'_> {
             return Err(self.wrong(domain.span(), what));
         }
         let tls = file.tls.map(|tls| self.tls(tls)).transpose()?;
+        let preview = file.preview.map(|rules| self.previews(rules, tls.as_ref()));
         if tls.is_some() && file.domain.is_none() {
             let what = format!("app `{name}` has `tls` and no `domain` that it is for");
             return Err(self.wrong(key, what));
         }
         Ok(EnvironmentApp {
             tls,
+            instance: name.clone().into(),
+            preview: preview.transpose()?,
             name,
             hosts: chosen
                 .iter()
@@ -330,6 +335,31 @@ impl Checker<'_> {
             branch: file.branch,
             on_leave: file.on_leave,
         })
+    }
+
+    fn previews(
+        &self,
+        rules: Spanned<PreviewRules>,
+        tls: Option<&Tls>,
+    ) -> Result<PreviewRules, Complaint> {
+        let span = rules.span();
+        let rules = rules.into_inner();
+        let domain = rules.domain.as_ref().filter(|domain| !is_domain(domain));
+        let what = if let Some(domain) = domain {
+            format!("`{domain}` is not a domain name: write one such as \"dev.example.com\"")
+        } else if rules.https && !matches!(tls, Some(Tls::Files { .. })) {
+            "`https` of previews needs a certificate for all names before the domain (`*.`): give the app `tls` with such files".to_owned()
+        } else if rules.max == 0 {
+            "`max` is 0: leave `preview` out where there are to be none".to_owned()
+        } else if rules.lasting.duration().is_zero() {
+            "`for` is 0s: a preview has to be there for a while".to_owned()
+        } else if rules.memory.bytes() < LEAST_MEMORY || rules.processes < LEAST_PROCESSES {
+            "a preview with less than \"64m\" of `memory` or 16 `processes` cannot run anything"
+                .to_owned()
+        } else {
+            return Ok(rules);
+        };
+        Err(self.wrong(span, what))
     }
 
     fn tls(&self, tls: Spanned<TlsFile>) -> Result<Tls, Complaint> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use longshore_shared::setup::OnLeave;
+use longshore_shared::setup::{OnLeave, PreviewRules};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -92,6 +92,7 @@ pub(super) struct AppFile {
     pub(super) branch: Option<String>,
     #[serde(default)]
     pub(super) on_leave: OnLeave,
+    pub(super) preview: Option<Spanned<PreviewRules>>,
 }
 
 /// `"acme"` or `{ certificate = "…", key = "…" }`.

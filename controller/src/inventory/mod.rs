@@ -15,11 +15,13 @@ mod setup;
 mod tests;
 mod words;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use longshore_shared::instance::{Instance, InstanceError, Slug};
 use longshore_shared::name::{AppName, EnvironmentName, HostName};
-use longshore_shared::setup::OnLeave;
+use longshore_shared::setup::{OnLeave, PreviewRules};
 use russh::keys::PublicKey;
 use thiserror::Error;
 
@@ -94,15 +96,20 @@ pub struct Host {
 }
 
 /// Where an app lives in an environment, and how people reach it there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EnvironmentApp {
+    /// Whose releases it runs.
     pub name: AppName,
+    /// Itself, or a preview of it.
+    pub instance: Instance,
     /// In the order of the environment's hosts.
     pub hosts: Vec<HostName>,
     pub domain: Option<String>,
     pub tls: Option<Tls>,
     pub branch: Option<String>,
     pub on_leave: OnLeave,
+    /// Nothing where its branches get no previews.
+    pub preview: Option<PreviewRules>,
 }
 
 /// Where a site's certificate comes from.
@@ -137,6 +144,17 @@ pub enum LookupError {
     SeveralApps {
         environment: EnvironmentName,
         known: Vec<String>,
+    },
+    #[error("`{name}` names neither an app nor a preview of one")]
+    NoInstance {
+        name: String,
+        #[source]
+        source: InstanceError,
+    },
+    #[error("branches of `{app}` get no previews in environment `{environment}`")]
+    NoPreviews {
+        app: AppName,
+        environment: EnvironmentName,
     },
     #[error("environment `{environment}` has no app yet")]
     NoApps { environment: EnvironmentName },
@@ -195,6 +213,33 @@ impl Inventory {
 }
 
 impl Environment {
+    /// An app, or a preview of one.
+    pub fn instance(&self, name: &str) -> Result<Cow<'_, EnvironmentApp>, LookupError> {
+        let Some((app, _)) = name.split_once("--") else {
+            return Ok(Cow::Borrowed(self.app(name)?));
+        };
+        let app = self.app(app)?;
+        let instance: Instance = name.parse().map_err(|source| LookupError::NoInstance {
+            name: name.to_owned(),
+            source,
+        })?;
+        match instance.preview() {
+            Some(slug) => Ok(Cow::Owned(app.preview_called(slug))),
+            None => Ok(Cow::Borrowed(app)),
+        }
+    }
+
+    /// Refuses an app whose branches get no previews here.
+    pub fn allows_previews(&self, app: &EnvironmentApp) -> Result<(), LookupError> {
+        app.preview
+            .as_ref()
+            .map(drop)
+            .ok_or_else(|| LookupError::NoPreviews {
+                app: app.name.clone(),
+                environment: self.name.clone(),
+            })
+    }
+
     pub fn app(&self, name: &str) -> Result<&EnvironmentApp, LookupError> {
         let found = AppName::new(name)
             .ok()
@@ -234,6 +279,27 @@ impl Environment {
     }
 }
 
+impl EnvironmentApp {
+    /// A preview of it: on its first host, under a name of its own. One may be there that would not be
+    /// allowed any more.
+    pub fn preview_called(&self, slug: &Slug) -> EnvironmentApp {
+        let rules = self.preview.as_ref();
+        let own = rules.and_then(|rules| rules.domain.as_ref());
+        let domain = own.or(self.domain.as_ref());
+        EnvironmentApp {
+            instance: Instance::preview_of(&self.name, slug.clone()),
+            hosts: self.hosts.iter().take(1).cloned().collect(),
+            domain: domain.map(|domain| format!("{slug}.{domain}")),
+            tls: self
+                .tls
+                .clone()
+                .filter(|_| rules.is_some_and(|rules| rules.https)),
+            branch: None,
+            ..self.clone()
+        }
+    }
+}
+
 impl LookupError {
     /// What could have been said instead.
     pub fn hints(&self) -> Vec<String> {
@@ -241,6 +307,16 @@ impl LookupError {
             LookupError::UnknownEnvironment { known, .. } => ("environments", known),
             LookupError::UnknownApp { known, .. } | LookupError::SeveralApps { known, .. } => {
                 ("apps", known)
+            }
+            LookupError::NoInstance { .. } => {
+                return vec![
+                    "A preview is named after its app, such as cortico--login-form.".to_owned(),
+                ];
+            }
+            LookupError::NoPreviews { app, environment } => {
+                return vec![format!(
+                    "Allow them: preview = {{ max = 5 }} under [environments.{environment}.apps.{app}] of the inventory, then longshore bootstrap {environment}."
+                )];
             }
             LookupError::NoApps { environment } => {
                 return vec![format!(

@@ -234,3 +234,69 @@ fn the_commented_example_is_a_good_inventory() {
     let forward: Vec<bool> = inventory.environments().map(|e| e.forward_only).collect();
     assert_eq!(forward, [true, false]);
 }
+
+#[test]
+fn previews_have_rules_and_places_of_their_own() {
+    let with = |app: &str| {
+        read(&format!(
+            "[environments.dev]\n[[environments.dev.hosts]]\nname = \"a\"\naddress = \"203.0.113.1\"\n\
+             [[environments.dev.hosts]]\nname = \"b\"\naddress = \"203.0.113.2\"\n\
+             [environments.dev.apps.cortico]\nhosts = [\"*\"]\n{app}\n"
+        ))
+    };
+    let place = |app: &str| {
+        let inventory = with(app).unwrap();
+        let dev = inventory.environment("dev").unwrap();
+        let preview = dev.instance("cortico--login").unwrap().into_owned();
+        let hosts: Vec<String> = preview.hosts.iter().map(ToString::to_string).collect();
+        assert_eq!(hosts, ["a"]);
+        assert_eq!(preview.instance.as_str(), "cortico--login");
+        (preview.domain, preview.tls.is_some())
+    };
+    let files = "tls = { certificate = \"c\", key = \"k\" }";
+    for (app, domain, https) in [
+        (
+            "domain = \"d.example\"\npreview = {}",
+            Some("login.d.example"),
+            false,
+        ),
+        (
+            "preview = { domain = \"p.example\" }",
+            Some("login.p.example"),
+            false,
+        ),
+        ("preview = {}", None, false),
+        (
+            &format!("domain = \"d.example\"\n{files}\npreview = {{ https = true }}"),
+            Some("login.d.example"),
+            true,
+        ),
+        (
+            &format!("domain = \"d.example\"\n{files}\npreview = {{}}"),
+            Some("login.d.example"),
+            false,
+        ),
+    ] {
+        assert_eq!(place(app), (domain.map(str::to_owned), https), "{app}");
+    }
+    for (rules, told) in [
+        ("domain = \"no domain\"", "is not a domain name"),
+        ("https = true", "needs a certificate"),
+        ("max = 0", "leave `preview` out"),
+        ("for = \"0s\"", "there for a while"),
+        ("for = \"100d\"", "90 days"),
+        ("memory = \"1m\"", "cannot run anything"),
+        ("processes = 3", "cannot run anything"),
+        ("mximum = 3", "unknown key"),
+    ] {
+        let error = with(&format!("preview = {{ {rules} }}")).unwrap_err();
+        assert!(error.contains(told), "{rules}: {error}");
+    }
+    let inventory = with("").unwrap();
+    let dev = inventory.environment("dev").unwrap();
+    let refused = dev.allows_previews(dev.only_app().unwrap()).unwrap_err();
+    assert!(refused.hints()[0].contains("preview = { max = 5 }"));
+    for name in ["cortico--", "cortico--A", "nobody--login"] {
+        assert!(dev.instance(name).is_err(), "{name}");
+    }
+}

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use longshore_shared::instance::Instance;
 use longshore_shared::name::HostName;
-use longshore_shared::wire::latest::StepState;
+use longshore_shared::wire::latest::{PreviewState, StepState};
 
 use super::closing::closing;
 use super::sending::{Shipping, bytes};
@@ -73,6 +74,7 @@ impl HumanReport {
                 }
             }
             RunEvent::Phase(phase) => self.phase(*phase),
+            RunEvent::Preview { app, preview } => self.line(&one_line(&preview_line(app, preview))),
             RunEvent::Note(text) => self.line(&one_line(text)),
             RunEvent::Interrupted => self.line(
                 "Interrupted: each host finishes or undoes the step in hand. Ctrl-C again leaves at \
@@ -300,6 +302,12 @@ fn plan_lines(changes: &[Change]) -> Vec<String> {
         .into_iter()
         .map(|(way, names)| format!("{}: {way}", names.join(", ")))
         .collect()
+}
+
+fn preview_line(app: &Instance, preview: &PreviewState) -> String {
+    let place = preview.url.as_deref().unwrap_or("without a site");
+    let until = preview.until.strftime("%Y-%m-%d %H:%M UTC");
+    format!("{app}: {place}, until {until}")
 }
 
 /// How long a step took, if that is worth a word.

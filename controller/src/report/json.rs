@@ -1,7 +1,8 @@
 //! The machine lines of `--json`. The order of the fields is the order that scripts and people see.
 
-use longshore_shared::name::{AppName, EnvironmentName, HostName};
-use longshore_shared::wire::latest::StepState;
+use longshore_shared::instance::Instance;
+use longshore_shared::name::{EnvironmentName, HostName};
+use longshore_shared::wire::latest::{PreviewState, StepState};
 use semver::Version;
 use serde::Serialize;
 
@@ -105,7 +106,7 @@ impl<'a> HostLine<'a> {
 enum EventLine<'a> {
     Started {
         verb: &'a str,
-        app: &'a AppName,
+        app: &'a Instance,
         environment: &'a EnvironmentName,
         version: Option<&'a Version>,
         hosts: &'a [HostName],
@@ -115,6 +116,11 @@ enum EventLine<'a> {
     },
     Phase {
         phase: Phase,
+    },
+    Preview {
+        app: &'a Instance,
+        #[serde(flatten)]
+        preview: &'a PreviewState,
     },
     Note {
         text: &'a str,
@@ -173,6 +179,7 @@ pub(super) fn event_line(event: &RunEvent) -> Option<String> {
         },
         RunEvent::Plan(hosts) => EventLine::Plan { hosts },
         RunEvent::Phase(phase) => EventLine::Phase { phase: *phase },
+        RunEvent::Preview { app, preview } => EventLine::Preview { app, preview },
         RunEvent::Note(text) => EventLine::Note { text },
         RunEvent::Interrupted => EventLine::Interrupted,
         RunEvent::Host { host, what } => of_host(host, what)?,

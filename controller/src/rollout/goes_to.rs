@@ -43,15 +43,15 @@ impl Run {
             .await?
             .and_then(|status| status.version);
         if serves.is_none() {
+            let (app, environment) = (&self.job.plan.app, &self.job.plan.environment);
             member.refused(HostFailure::of_problems(&[Problem {
-                what: format!(
-                    "{} does not serve here, so there is nothing to restart",
-                    self.job.plan.app
-                ),
-                next: format!(
-                    "Deploy it first: longshore deploy {}",
-                    self.job.plan.environment
-                ),
+                what: format!("{app} does not serve here, so there is nothing to restart"),
+                next: match app.preview() {
+                    Some(_) => format!(
+                        "See which previews there are: longshore preview list {environment}"
+                    ),
+                    None => format!("Deploy it first: longshore deploy {environment}"),
+                },
             }]));
         }
         member.goes_to.clone_from(&serves);
@@ -61,7 +61,10 @@ impl Run {
     /// How the app stands on a host; the outer nothing means that the host's part has ended.
     pub(super) async fn ask_status(&self, member: &mut Member) -> Option<Option<AppStatus>> {
         let app = Some(self.job.plan.app.clone());
-        let order = Order::Status { app };
+        let order = Order::Status {
+            app,
+            previews: false,
+        };
         match self
             .order(member, order, None, self.nothing_at_stake())
             .await?

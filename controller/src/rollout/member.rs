@@ -38,6 +38,8 @@ pub(super) struct Member {
     pub(super) settings_names: Option<Vec<SettingName>>,
     /// The number of its settings before they were changed.
     pub(super) settings_before: Option<u64>,
+    /// It is a preview that was not there before.
+    pub(super) new_preview: bool,
     uncertain: bool,
     begun: Instant,
     ended: Option<HostResult>,
@@ -83,6 +85,7 @@ impl Member {
             starts_anew: false,
             settings_names: None,
             settings_before: None,
+            new_preview: false,
             uncertain: false,
             begun: Instant::now(),
             ended: None,
@@ -243,6 +246,9 @@ fn name_of(reply: &Reply) -> &'static str {
         Reply::Refused { .. } => "refused",
         Reply::Failed(_) => "failed",
         Reply::Maintenance { .. } => "maintenance",
+        Reply::Preview { .. } => "preview",
+        Reply::PreviewMade { .. } => "preview made",
+        Reply::PreviewDropped { .. } => "preview dropped",
         Reply::Unknown => "unknown",
     }
 }

@@ -8,6 +8,7 @@ mod migrations;
 mod outcome;
 mod payload;
 mod phases;
+mod preview;
 mod settings;
 mod shipment;
 #[cfg(test)]
@@ -122,6 +123,7 @@ pub(crate) async fn roll_out(job: Job) -> RunEnd {
     let members = plan.hosts.iter().cloned().map(Member::new).collect();
     let run = Run::new(job);
     let members = run.through(members).await;
+    let members = run.drop_failed_preview(members).await;
     let interrupted = run.interrupts().is_asked();
     let hosts = run.close(members).await;
     let version = goal.version().or_else(|| common_version(&hosts));
@@ -150,12 +152,20 @@ impl Run {
         }
         self.tell_missing_settings(&mut members);
         self.tell_plan(&members);
+        let members = self.keep_preview(members).await;
+        if self.must_stop(&members) {
+            return members;
+        }
         let members = self.bring_settings(members).await;
         if self.must_stop(&members) {
             return self.take_settings_back(members).await;
         }
         let members = self.stage(members).await;
         if self.must_stop(&members) || self.only_stages() {
+            return self.take_settings_back(members).await;
+        }
+        let members = self.make_preview(members).await;
+        if self.must_stop(&members) {
             return self.take_settings_back(members).await;
         }
         let members = self.migrate(members).await;

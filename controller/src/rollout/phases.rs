@@ -230,6 +230,7 @@ impl Run {
             domain: self.job.plan.domain.clone(),
             single: Some(self.job.plan.first == member.host.name),
             settings_follow: self.brings_settings(),
+            preview: self.job.plan.preview.clone(),
             release,
         };
         match self

@@ -139,7 +139,7 @@ impl Command {
 pub struct ByteSize(u64);
 
 impl ByteSize {
-    pub(super) const fn mebibytes(number: u64) -> Self {
+    pub const fn mebibytes(number: u64) -> Self {
         Self(number << 20)
     }
 

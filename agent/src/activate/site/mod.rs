@@ -243,6 +243,21 @@ pub(crate) fn remove(layout: &AppLayout) -> Result<(), SiteError> {
     }
 }
 
+/// The same for an app that goes, and with it the site that nginx may have loaded before a stop.
+pub(crate) fn forget(layout: &AppLayout) -> Result<(), SiteError> {
+    let _one_at_a_time = NGINX.lock().unwrap_or_else(PoisonError::into_inner);
+    match fs_err::remove_file(layout.site()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(SiteError::Write(error));
+        }
+        _ => {}
+    }
+    match systemd::is_active("nginx").map_err(SiteError::Nginx)? {
+        true => systemd::reload("nginx").map_err(SiteError::Nginx),
+        false => Ok(()),
+    }
+}
+
 /// The text of a site, and what it says of itself once nginx has loaded it.
 struct Site {
     text: String,

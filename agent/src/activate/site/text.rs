@@ -49,7 +49,7 @@ pub(super) fn render(
         .replace("{headers}", &headers(&file.site, "    "))
         .replace("{live_socket}", &layout.live_socket().display().to_string())
         .replace("{during}", &layout.maintenance().display().to_string())
-        .replace("{variable}", &app.replace('-', "_"))
+        .replace("{variable}", &layout.short())
         .replace("{app}", app)
         .replace("{acme}", ACME_ROOT)
         .replace("{domain}", front.domain.as_str())

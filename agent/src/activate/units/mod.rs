@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use longshore_shared::app_file::{AppFile, Limits};
 
 use crate::layout::{AppLayout, ReleaseFiles};
-use crate::settings::files;
+use crate::settings::{self, files};
 
 pub(super) use process::render as process;
 pub(super) use slot::render as slot;
@@ -31,8 +31,13 @@ impl Confined<'_> {
         let (user, home, shared) = (layout.user(), layout.app_mount(), layout.shared());
         let (home, shared, link) = (home.display(), shared.display(), self.release.display());
         let release = ReleaseFiles::of(self.release).environment();
-        let (release, settings) = (release.display(), layout.settings());
-        let settings = settings.display();
+        let release = release.display();
+        let settings: String = settings::environment_files(layout)
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let slice = layout.slice().map(|slice| format!("Slice={slice}\n"));
+        let slice = slice.unwrap_or_default();
         let writable = match &self.writable {
             Some(folder) => format!(" {}", folder.display()),
             None => String::new(),
@@ -45,8 +50,7 @@ impl Confined<'_> {
 Group={user}
 WorkingDirectory={home}
 BindReadOnlyPaths={link}:{home}
-EnvironmentFile=-{settings}
-EnvironmentFile={release}
+{settings}EnvironmentFile={release}
 Environment=HOME=/tmp PYTHONUNBUFFERED=1
 KillMode=mixed
 UMask=0007
@@ -55,7 +59,7 @@ PrivateTmp=yes
 ProtectHome=yes
 ProtectSystem=strict
 ReadWritePaths={shared}{writable}
-{files}{limits}"
+{slice}{files}{limits}"
         )
     }
 }

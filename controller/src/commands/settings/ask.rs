@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use longshore_shared::name::{AppName, HostName};
+use longshore_shared::instance::Instance;
+use longshore_shared::name::HostName;
 use longshore_shared::settings::Settings;
 use longshore_shared::wire::latest::{Order, Reply, SettingsState};
 
@@ -44,7 +45,7 @@ pub(super) async fn ask(
 async fn one(
     reach: &Reach,
     host: &Host,
-    app: AppName,
+    app: Instance,
     values: bool,
 ) -> Result<SettingsState, HostFailure> {
     let order = Order::Settings { app, values };

@@ -21,7 +21,7 @@ pub(super) async fn edit(
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let asked = ask(environment, app, &args.when.hosts, true, context).await?;
+    let asked = ask(environment, &app, &args.when.hosts, true, context).await?;
     let mut all = Vec::new();
     for one in asked {
         let host = one.host;

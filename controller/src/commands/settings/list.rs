@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use longshore_shared::name::{AppName, HostName};
+use longshore_shared::instance::Instance;
+use longshore_shared::name::HostName;
 use longshore_shared::settings::render;
 use longshore_shared::wire::latest::{SettingState, SettingsNumber, SettingsState};
 use serde::Serialize;
@@ -26,7 +27,7 @@ pub(super) async fn run(args: &ListArgs, context: &Context) -> Result<Exit, Comm
     let inventory = context.inventory()?;
     let environment = inventory.environment(&args.environment)?;
     let app = context.app(environment)?;
-    let asked = ask(environment, app, &args.hosts, args.show, context).await?;
+    let asked = ask(environment, &app, &args.hosts, args.show, context).await?;
     for (states, hosts) in alike(&asked) {
         if args.show {
             show(states, &hosts, context);
@@ -43,7 +44,7 @@ pub(super) async fn run(args: &ListArgs, context: &Context) -> Result<Exit, Comm
     let failed = asked.iter().filter_map(|asked| asked.said.as_ref().err());
     let exit = exit_of(failed, args.hosts.skip_offline);
     let rest = Rest {
-        app: &app.name,
+        app: &app.instance,
         seconds: milliseconds(begun.elapsed().as_secs_f64()),
         hosts: asked.iter().map(Line::of).collect(),
     };
@@ -147,7 +148,7 @@ fn in_words(number: &SettingsNumber) -> String {
 
 #[derive(Serialize)]
 struct Rest<'a> {
-    app: &'a AppName,
+    app: &'a Instance,
     seconds: f64,
     hosts: Vec<Line<'a>>,
 }

@@ -226,7 +226,7 @@ async fn change(
     let inventory = context.inventory()?;
     let environment = inventory.environment(environment)?;
     let app = context.app(environment)?;
-    let plan = Plan::new(environment, app, &when.hosts.selection())?;
+    let plan = Plan::new(environment, &app, &when.hosts.selection())?;
     let goal = Goal::Settings(NewSettings {
         what,
         later: when.later,

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
 use longshore_shared::name::{EnvironmentName, HostName};
 use longshore_shared::wire::codec::{Decoder, Frame, MAGIC};
 use longshore_shared::wire::latest::{
-    AppStatus, Failed, FromAgent, Hello, Order, PROTOCOL, Problem, Reply, SwitchReason, Switched,
-    ToAgent,
+    AppStatus, Failed, FromAgent, Hello, Order, PROTOCOL, PreviewState, Problem, Reply,
+    SwitchReason, Switched, ToAgent,
 };
 use semver::Version;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -27,6 +28,8 @@ pub(super) enum Trouble {
     LineBreaksInMigration,
     /// The line breaks in the middle of the switch; the work goes on.
     LineBreaks,
+    PreviewIsNotMade,
+    PreviewWasThere,
     /// The switch waits until it is cancelled.
     SwitchHangs,
 }
@@ -162,6 +165,30 @@ impl PlayedAgent {
                 let previous = live.replace(Version::new(2, 0, 0));
                 ("attach", done(switched(&Version::new(2, 0, 0), previous)))
             }
+            Order::KeepPreview { .. } => {
+                let preview = PreviewState {
+                    git_ref: "login".to_owned(),
+                    who: "ann".to_owned(),
+                    created: Timestamp::UNIX_EPOCH,
+                    until: Timestamp::UNIX_EPOCH,
+                    url: None,
+                };
+                let new = self.trouble != Trouble::PreviewWasThere;
+                ("keep preview", done(Reply::Preview { preview, new }))
+            }
+            Order::MakePreview { .. } => {
+                let reply = match self.trouble {
+                    Trouble::PreviewIsNotMade | Trouble::PreviewWasThere => {
+                        failed("no database", None, false)
+                    }
+                    _ => done(Reply::PreviewMade { unchanged: false }),
+                };
+                ("make preview", reply)
+            }
+            Order::DropPreview { .. } => (
+                "drop preview",
+                done(Reply::PreviewDropped { unchanged: false }),
+            ),
             Order::Stage { .. }
             | Order::Unlock { .. }
             | Order::Trust
@@ -198,7 +225,7 @@ impl PlayedAgent {
 
     fn status(&self) -> AppStatus {
         AppStatus {
-            app: longshore_shared::name::AppName::new("cortico").unwrap(),
+            app: "cortico".parse().unwrap(),
             version: self.live(),
             previous: Some(Version::new(0, 9, 0)),
             slot: None,
@@ -208,6 +235,7 @@ impl PlayedAgent {
             git_ref: None,
             by: None,
             settings: Vec::new(),
+            preview: None,
             maintenance: None,
             processes: Vec::new(),
             last: None,

@@ -4,7 +4,8 @@ mod agent;
 
 use std::sync::{Arc, Mutex};
 
-use longshore_shared::name::{AppName, EnvironmentName, HostName};
+use longshore_shared::name::{EnvironmentName, HostName};
+use longshore_shared::wire::latest::PreviewWish;
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use semver::Version;
@@ -74,7 +75,8 @@ impl Fleet {
             verb: "deploy",
             plan: Plan {
                 environment: environment.clone(),
-                app: AppName::new("cortico").unwrap(),
+                app: "cortico".parse().unwrap(),
+                preview: None,
                 domain: None,
                 hosts: self.hosts.clone(),
                 first: self.hosts[0].name.clone(),
@@ -154,6 +156,27 @@ async fn all_hosts_switch_and_the_first_one_migrates() {
         (again.exit, outcomes(&again)),
         (Exit::Done, vec![Unchanged; 3])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_new_preview_that_fails_nothing_is_left() {
+    for (trouble, exit, orders) in [
+        (Trouble::None, Exit::Done, &["migrate", "switch"][..]),
+        (Trouble::PreviewIsNotMade, Exit::Failed, &["drop preview"]),
+        (Trouble::PreviewWasThere, Exit::Failed, &[]),
+    ] {
+        let fleet = Fleet::with(&[trouble]).await;
+        let mut job = fleet.job(Goal::Kept(Version::new(2, 0, 0)));
+        job.plan.app = "cortico--login".parse().unwrap();
+        job.plan.preview = Some(PreviewWish {
+            git_ref: Some("login".to_owned()),
+            seconds: None,
+        });
+        assert_eq!(roll_out(job).await.exit, exit, "{trouble:?}");
+        let mut all = vec!["lock", "preflight", "keep preview", "make preview"];
+        all.extend(orders);
+        assert_eq!(fleet.orders(0), all, "{trouble:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

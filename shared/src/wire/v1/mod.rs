@@ -6,6 +6,7 @@
 //! connection ends, and [`Order::Attach`] follows it from another one. Enums that are received end
 //! in `Unknown`, so that a newer peer can be told apart from a broken one.
 
+mod preview;
 mod state;
 mod status;
 
@@ -14,10 +15,12 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
-use crate::name::{AppName, EnvironmentName, HostName, ProcessName};
+use crate::instance::Instance;
+use crate::name::{EnvironmentName, HostName, ProcessName};
 use crate::pieces::HeldPieces;
 use crate::settings::SettingName;
 
+pub use preview::{PreviewState, PreviewWish};
 pub use state::{
     LogLine, LogSource, ServedWith, SettingState, SettingsChange, SettingsNumber, SettingsState,
 };
@@ -65,11 +68,16 @@ pub enum ToAgent {
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum Order {
     /// → [`Reply::Status`]. All apps, or one.
-    Status { app: Option<AppName> },
+    Status {
+        app: Option<Instance>,
+        /// Whether their previews, too: not everybody can read such names.
+        #[serde(default)]
+        previews: bool,
+    },
     /// → [`Reply::Locked`]. Held until `Unlock`, or until the connection and what it began end.
     Lock {
         environment: EnvironmentName,
-        app: AppName,
+        app: Instance,
         verb: String,
         /// The digest of the manifest that is brought: whoever brings the same one waits for the
         /// lock instead of being refused.
@@ -77,10 +85,10 @@ pub enum Order {
         release: Option<Sha256Digest>,
     },
     /// → [`Reply::Unlocked`]
-    Unlock { app: AppName },
+    Unlock { app: Instance },
     /// → [`Reply::Preflight`]. Changes nothing.
     Preflight {
-        app: AppName,
+        app: Instance,
         /// The domain that the inventory gives the app; the host's own has to be the same.
         domain: Option<String>,
         /// Whether the inventory has the host run what is to run on one host alone.
@@ -89,11 +97,14 @@ pub enum Order {
         /// Whether settings come before it serves, so that it is no problem what is not set now.
         #[serde(default)]
         settings_follow: bool,
+        /// What is to become of it as a preview.
+        #[serde(default)]
+        preview: Option<PreviewWish>,
         release: Preflighted,
     },
     /// → [`Ask`]s, then [`Reply::Staged`].
     Stage {
-        app: AppName,
+        app: Instance,
         release: SignedManifest,
         /// Whether the controller answers an [`Ask`] that says what is held.
         #[serde(default)]
@@ -101,34 +112,45 @@ pub enum Order {
     },
     /// → [`Reply::Left`]. What of the live release's migrations the staged `version` does not have is
     /// undone, or told, as the host's own rules say.
-    Leave { app: AppName, version: Version },
+    Leave { app: Instance, version: Version },
     /// → [`Reply::Migrated`]. The release has to be staged.
-    Migrate { app: AppName, version: Version },
+    Migrate { app: Instance, version: Version },
     /// → [`Reply::Switched`]. The release has to be staged.
     Switch {
-        app: AppName,
+        app: Instance,
         version: Version,
         why: SwitchReason,
         /// Goes back also to a release whose key was revoked.
         even_revoked: bool,
     },
+    /// → [`Reply::Preview`]. There is to be this preview, or it is to stay for longer. Nothing of it is
+    /// made yet.
+    KeepPreview { app: Instance, wish: PreviewWish },
+    /// → [`Reply::PreviewMade`]. What the staged `version` does to make one, where it was not done yet.
+    MakePreview { app: Instance, version: Version },
+    /// → [`Reply::PreviewDropped`]. Nothing of it stays but its history.
+    DropPreview {
+        app: Instance,
+        /// What its release would do at the end is left undone.
+        without_hook: bool,
+    },
     /// → [`Reply::Maintenance`]. Closes the site, or opens it; without a lock.
-    Maintenance { app: AppName, on: bool },
+    Maintenance { app: Instance, on: bool },
     /// → [`Reply::Settings`]
     Settings {
-        app: AppName,
+        app: Instance,
         /// Whether the values are to be told too.
         values: bool,
     },
     /// → [`Reply::Settings`]. Takes effect when a slot is started next.
     ChangeSettings {
-        app: AppName,
+        app: Instance,
         change: SettingsChange,
     },
     /// → [`Ask::Handles`], then [`Reply::Ran`]. Runs a command in the environment of the live release.
     /// Only from the host itself.
     Run {
-        app: AppName,
+        app: Instance,
         /// A program and its words; a single one is a line for the shell.
         command: Vec<String>,
         /// The kind of terminal that it is to have, if it is to have one.
@@ -136,7 +158,7 @@ pub enum Order {
     },
     /// → [`FromAgent::Log`]s, then [`Reply::Logged`]. Goes on until it is cancelled if it follows.
     Logs {
-        app: AppName,
+        app: Instance,
         /// What an app says, its steps, or whatever else; all of it if there is none.
         of: Vec<LogSource>,
         /// These processes and timers of it.
@@ -313,6 +335,19 @@ pub enum Reply {
         /// Whether it was so already.
         unchanged: bool,
     },
+    Preview {
+        preview: PreviewState,
+        /// Whether it has not served yet.
+        new: bool,
+    },
+    PreviewMade {
+        /// Whether it was made before, or there was nothing to do.
+        unchanged: bool,
+    },
+    PreviewDropped {
+        /// Whether there was none.
+        unchanged: bool,
+    },
     Logged,
     Ran {
         status: u8,
@@ -417,7 +452,7 @@ mod tests {
     #[test]
     fn an_order_reads_as_it_was_written() {
         let order = ToAgent::Order(Order::Switch {
-            app: AppName::new("cortico").unwrap(),
+            app: "cortico".parse().unwrap(),
             version: Version::new(1, 4, 0),
             why: SwitchReason::Deploy,
             even_revoked: false,

@@ -4,13 +4,16 @@ use jiff::Timestamp;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::name::{AppName, ProcessName};
+use crate::instance::Instance;
+use crate::name::ProcessName;
 use crate::settings::SettingName;
+
+use super::preview::PreviewState;
 
 /// An app on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppStatus {
-    pub app: AppName,
+    pub app: Instance,
     /// What serves.
     pub version: Option<Version>,
     /// What `rollback` would go to.
@@ -30,6 +33,9 @@ pub struct AppStatus {
     /// The names of the settings that are set here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<SettingName>,
+    /// Nothing where it is the app itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewState>,
     /// Nothing where the site is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<MaintenanceState>,

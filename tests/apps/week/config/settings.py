@@ -50,6 +50,9 @@ MEDIA_URL = "/media/"
 MEDIA_ROOT = BASE_DIR / "media"
 
 CELERY_BROKER_URL = os.environ["BROKER_URL"]
+# A preview shares the broker, and neither gives its jobs to others nor takes theirs.
+PREFIX = os.environ.get("LONGSHORE_PREVIEW_ID", "")
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": f"{PREFIX}:" if PREFIX else ""}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A job that was begun is finished, or done again by somebody else.
 CELERY_TASK_ACKS_LATE = True

@@ -1,0 +1,148 @@
+//! Previews whose time has come are taken away by the agent itself. One thread waits for the next of
+//! them, and none where there are none.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use longshore_shared::instance::Instance;
+
+use super::destroy;
+use crate::agent::Agent;
+use crate::journal;
+use crate::ledger::{LedgerError, NewOperation, PreviewRow};
+use crate::locks::Holder;
+use crate::operation::chain;
+
+/// A clock that was set is noticed after this.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const WHILE_LOCKED: Duration = Duration::from_secs(2);
+/// What could not be taken away is tried again after this: it may need a person first.
+const AFTER_FAILURE: Duration = Duration::from_secs(3600);
+const WHO: &str = "longshore-agent";
+
+/// Waits for the ends of previews from now on, if nobody does.
+pub(crate) fn watch(agent: &Arc<Agent>) {
+    if std::mem::replace(&mut agent.previews.lock().runs, true) {
+        return;
+    }
+    let watched = Arc::clone(agent);
+    let spawned = std::thread::Builder::new()
+        .name("previews".to_owned())
+        .spawn(move || wait(&watched));
+    if let Err(error) = spawned {
+        agent.previews.lock().runs = false;
+        journal::say(&format!("nothing waits for the end of previews: {error}"));
+    }
+}
+
+fn wait(agent: &Arc<Agent>) {
+    let mut failed: BTreeMap<Instance, Instant> = BTreeMap::new();
+    loop {
+        agent.previews.lock().stale = false;
+        let previews = match agent.ledger.previews() {
+            Ok(previews) => previews,
+            Err(error) => {
+                journal::say(&chain(&error));
+                std::thread::sleep(LONGEST_SLEEP);
+                continue;
+            }
+        };
+        failed.retain(|app, at| {
+            at.elapsed() < AFTER_FAILURE && previews.iter().any(|preview| preview.app == *app)
+        });
+        let mut pause = LONGEST_SLEEP;
+        for preview in &previews {
+            let left = Duration::try_from(preview.until.duration_since(Timestamp::now()));
+            let left = left.unwrap_or_default();
+            if !left.is_zero() {
+                pause = pause.min(left);
+            } else if !failed.contains_key(&preview.app) {
+                match end(agent, preview) {
+                    Ended::Busy => pause = pause.min(WHILE_LOCKED),
+                    Ended::Gone => {}
+                    Ended::Failed => drop(failed.insert(preview.app.clone(), Instant::now())),
+                }
+            }
+        }
+        let mut watch = agent.previews.lock();
+        // Whoever keeps one now either is seen here or starts a thread of their own.
+        if previews.is_empty() && !watch.stale {
+            watch.runs = false;
+            return;
+        }
+        if !watch.stale {
+            let waited = agent.previews.news.wait_timeout(watch, pause);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+enum Ended {
+    Gone,
+    Failed,
+    /// Somebody works on it, and may be renewing it.
+    Busy,
+}
+
+fn end(agent: &Arc<Agent>, preview: &PreviewRow) -> Ended {
+    let claimant = agent.claimant();
+    let holder = Holder::Somebody("the agent, for its time has come".to_owned());
+    let app = &preview.app;
+    if agent.locks.take(app, claimant, holder, None).is_err() {
+        return Ended::Busy;
+    }
+    let ended = match agent.locks.share(app, claimant) {
+        // It may have been renewed between the look and the lock.
+        Some(share) if still_due(agent, app) => match begin(agent, preview, claimant) {
+            Ok(operation) => {
+                let done = operation.guarded(|| destroy(agent, app, false, &operation));
+                let what = format!("{app} of {}, by {}", preview.git_ref, preview.who);
+                let ended = match &done {
+                    Ok(_) => {
+                        journal::say(&format!("{what}, has ended and was taken away"));
+                        Ended::Gone
+                    }
+                    Err(trouble) => {
+                        let why = trouble.message();
+                        journal::say(&format!("{what}, has ended and is still here: {why}"));
+                        Ended::Failed
+                    }
+                };
+                operation.end(share, done);
+                ended
+            }
+            Err(error) => {
+                journal::say(&chain(&error));
+                Ended::Failed
+            }
+        },
+        Some(_) => Ended::Gone,
+        None => Ended::Busy,
+    };
+    agent.locks.release(claimant, Some(app));
+    ended
+}
+
+fn still_due(agent: &Agent, app: &Instance) -> bool {
+    let row = agent.ledger.preview(app).ok().flatten();
+    row.is_some_and(|row| row.until <= Timestamp::now())
+}
+
+fn begin(
+    agent: &Agent,
+    preview: &PreviewRow,
+    claimant: crate::locks::Claimant,
+) -> Result<Arc<crate::operation::Operation>, LedgerError> {
+    let new = NewOperation {
+        app: preview.app.clone(),
+        verb: "expire",
+        version: None,
+        previous: None,
+        slot: None,
+        why: None,
+        who: WHO.to_owned(),
+    };
+    agent.operations.begin(&agent.ledger, &new, claimant)
+}

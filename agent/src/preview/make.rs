@@ -1,0 +1,208 @@
+//! What a preview needs beside its release: a copy of what its app shares, and what the release itself
+//! makes, such as a database. Once, after it is staged and before it migrates. What `create` prints as
+//! `NAME=value` are settings of the preview alone, and is told nowhere.
+
+use longshore_shared::instance::Instance;
+use longshore_shared::manifest::Manifest;
+use longshore_shared::settings::{SettingName, SettingValue, Settings};
+use longshore_shared::wire::latest::{Reply, SwitchReason};
+use semver::Version;
+
+use super::{copy, hook};
+use crate::activate::{Wanted, may_serve, migrate};
+use crate::agent::Agent;
+use crate::command::Said;
+use crate::host::Host;
+use crate::layout::AppLayout;
+use crate::ledger::Made;
+use crate::operation::{Operation, Trouble};
+use crate::settings::{self, files};
+
+const STEP: &str = "create";
+
+/// Makes what is not there yet. What a try that was broken off has made is taken away first.
+pub(crate) fn make(
+    agent: &Agent,
+    host: &Host,
+    app: &Instance,
+    version: &Version,
+    operation: &Operation,
+) -> Result<Reply, Trouble> {
+    let layout = AppLayout::new(app);
+    let (_, manifest) = migrate::staged(agent, &layout, version)?;
+    let wanted = Wanted {
+        app,
+        version,
+        why: SwitchReason::Deploy,
+        even_revoked: false,
+    };
+    may_serve(agent, host, wanted)?;
+    let hooks = &manifest.app_file.preview;
+    let row = agent.ledger.preview(app)?;
+    let made = row.as_ref().map_or(Made::Nothing, |row| row.made);
+    let fits = row.and_then(|row| row.recipe) == Some(hooks.recipe());
+    if made == Made::Begun || (made == Made::All && hooks.makes_something() && !fits) {
+        let undone = hook::undo(agent, &layout, operation);
+        undone.map_err(|trouble| trouble.and("so it cannot be made anew"))?;
+        settings::give(&layout, &Settings::new())?;
+        // What comes is empty: whatever migrated what went has to migrate again.
+        agent.ledger.forget_migrated(app)?;
+        agent.ledger.set_unmade(app)?;
+    } else if made == Made::All {
+        return Ok(Reply::PreviewMade { unchanged: true });
+    }
+    if !hooks.makes_something() {
+        return Ok(Reply::PreviewMade { unchanged: true });
+    }
+    agent.ledger.begin_making(app, version)?;
+    if !hooks.copy.is_empty() {
+        copy::copy(&layout, hooks, operation)?;
+    }
+    let mut heard = Heard::default();
+    let created = create(&layout, &manifest, operation, &mut heard);
+    // Also where it broke off: what takes it away is not to take the app's own for it.
+    settings::give(&layout, &heard.given)?;
+    created?;
+    if let Some(name) = heard.unusable {
+        return Err(Trouble::failed(
+            format!(
+                "[preview] `create` printed {name}=, which cannot be a setting: its value is no text of 900 letters at most, or the name is Longshore's own"
+            ),
+            "correct what it prints; what is longer has its place in a file of $LONGSHORE_SHARED",
+        ));
+    }
+    let lacking = files::not_set(&layout, &manifest.app_file.settings.files);
+    if let Some(name) = lacking.first() {
+        return Err(Trouble::failed(
+            format!(
+                "[settings] `files` names {name}, which neither the app's settings nor `create` have set"
+            ),
+            format!(
+                "have `create` print it, or set it: longshore settings set ENV --app {app} {name}"
+            ),
+        ));
+    }
+    agent.ledger.set_made(app, &hooks.recipe())?;
+    Ok(Reply::PreviewMade { unchanged: false })
+}
+
+fn create(
+    layout: &AppLayout,
+    manifest: &Manifest,
+    operation: &Operation,
+    heard: &mut Heard,
+) -> Result<(), Trouble> {
+    let commands = &manifest.app_file.preview.create;
+    if commands.is_empty() {
+        return Ok(());
+    }
+    let unit = hook::unit(layout, manifest);
+    operation.step(STEP, || {
+        commands.iter().try_for_each(|command| {
+            heard.in_hidden = false;
+            unit.run_hiding(operation, STEP, command.as_str(), |said| heard.hides(said))?;
+            for name in std::mem::take(&mut heard.passed_over) {
+                let what = "was not shown, and is no setting: that begins its line";
+                operation.note(STEP, &format!("a line with {name}= in it {what}"));
+            }
+            Ok(())
+        })
+    })
+}
+
+/// What `create` says, of which whatever may be a setting is kept to ourselves.
+#[derive(Debug, Default)]
+struct Heard {
+    given: Settings,
+    /// The name of one that cannot be used.
+    unusable: Option<String>,
+    /// Names in the middle of lines.
+    passed_over: Vec<String>,
+    /// The line goes on that was hidden.
+    in_hidden: bool,
+}
+
+impl Heard {
+    fn hides(&mut self, said: &Said) -> bool {
+        let goes_on = std::mem::replace(&mut self.in_hidden, said.goes_on);
+        if goes_on {
+            return true;
+        }
+        let Some((name, value)) = assignment(&said.text) else {
+            self.in_hidden = false;
+            return false;
+        };
+        let begins = said.text.starts_with(name);
+        let whole = !said.goes_on && !value.contains(char::REPLACEMENT_CHARACTER);
+        match (SettingName::new(name), SettingValue::new(value)) {
+            (Ok(name), Ok(value)) if begins && whole => drop(self.given.insert(name, value)),
+            // In the middle of a line it is no setting, but may well be a secret.
+            _ if !begins => self.passed_over.push(name.to_owned()),
+            _ => self.unusable = Some(name.to_owned()),
+        }
+        true
+    }
+}
+
+/// The first `NAME=` of a line with a name of capitals, and what follows it.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    line.match_indices('=').find_map(|(at, _)| {
+        let (before, value) = (line.get(..at)?, line.get(at + 1..)?);
+        let name = before.rsplit(|c| !capital(c)).next()?;
+        let name = name.trim_start_matches(|c: char| !c.is_ascii_uppercase());
+        (name.len() > 1).then_some((name, value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(lines: &[(&str, bool)]) -> (Heard, Vec<bool>) {
+        let mut heard = Heard::default();
+        let hidden = lines.iter().map(|(text, goes_on)| {
+            heard.hides(&Said {
+                text: (*text).to_owned(),
+                goes_on: *goes_on,
+            })
+        });
+        let hidden = hidden.collect();
+        (heard, hidden)
+    }
+
+    #[test]
+    fn settings_are_told_from_other_words_and_from_nobody_else() {
+        let (known, hidden) = heard(&[
+            ("CREATE DATABASE", false),
+            ("DATABASE_URL=postgres://a:b=c@h/d", false),
+            ("x=1", false),
+            ("Total = 3", false),
+            ("making it ... DATABASE_URL=secret", false),
+            ("done", false),
+        ]);
+        assert_eq!(hidden, [false, true, false, false, true, false]);
+        let given: Vec<_> = known.given.iter().collect();
+        assert_eq!(given.len(), 1);
+        assert_eq!(given[0].0.as_str(), "DATABASE_URL");
+        assert_eq!(given[0].1.reveal(), "postgres://a:b=c@h/d");
+        assert_eq!(known.unusable, None);
+    }
+
+    #[test]
+    fn no_piece_of_a_setting_is_told_that_cannot_be_one() {
+        let (known, hidden) = heard(&[
+            ("SERVICE_KEY={ first", true),
+            ("second", true),
+            ("third", false),
+            ("done", false),
+            ("long words that are no setting", true),
+            ("and their end", false),
+        ]);
+        assert_eq!(hidden, [true, true, true, false, false, false]);
+        assert_eq!(known.unusable.as_deref(), Some("SERVICE_KEY"));
+        let (known, hidden) = heard(&[("PASSWORD=a\u{fffd}b", false)]);
+        assert_eq!((known.given.len(), hidden), (0, vec![true]));
+        assert_eq!(known.unusable.as_deref(), Some("PASSWORD"));
+    }
+}
