@@ -225,7 +225,25 @@ destroy = ["true"]
         "admin.tiny.test is the domain of cortico",
     )?;
     assert_eq!(listed(&lease, TINY)?.len(), 1);
-    Ok(())
+
+    // One whose controller was lost before it served is given up after an hour, and only that one.
+    let mut wire = Wire::open(host)?;
+    wire.lock("demo", "tiny--lost")?;
+    let wish = json!({"git_ref": "lost", "seconds": 86_400});
+    let kept = wire.order(json!({"order": "keep_preview", "app": "tiny--lost", "wish": wish}))?;
+    assert_eq!(kept["reply"], "preview", "{kept}");
+    drop(wire);
+    host.sh("systemctl restart longshore-agent")?;
+    crate::ambush::agent(host)?;
+    assert_eq!(listed(&lease, TINY)?.len(), 2);
+    host.sh("sqlite3 /var/lib/longshore/ledger.db \"UPDATE previews SET created = created - 3600000\"; systemctl restart longshore-agent")?;
+    crate::ambush::agent(host)?;
+    until("the preview is gone", 30, || {
+        Ok(listed(&lease, TINY)?.len() == 1)
+    })?;
+    let down = ["preview", "down", "demo", "login"];
+    ended(&lease.controller(TINY).run(&down)?, 0);
+    nothing_left(host, "tiny--lost")
 }
 
 fn made_anew() -> Told {

@@ -20,6 +20,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 const WHILE_LOCKED: Duration = Duration::from_secs(2);
 /// What could not be taken away is tried again after this: it may need a person first.
 const AFTER_FAILURE: Duration = Duration::from_secs(3600);
+/// One that never served, and on which nobody works any more, was given up: its controller was lost.
+const TO_SERVE: Duration = Duration::from_secs(3600);
 const WHO: &str = "longshore-agent";
 
 /// Waits for the ends of previews from now on, if nobody does.
@@ -54,8 +56,7 @@ fn wait(agent: &Arc<Agent>) {
         });
         let mut pause = LONGEST_SLEEP;
         for preview in &previews {
-            let left = Duration::try_from(preview.until.duration_since(Timestamp::now()));
-            let left = left.unwrap_or_default();
+            let left = left(agent, preview, Timestamp::now());
             if !left.is_zero() {
                 pause = pause.min(left);
             } else if !failed.contains_key(&preview.app) {
@@ -77,6 +78,17 @@ fn wait(agent: &Arc<Agent>) {
             drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
     }
+}
+
+/// Until its end.
+fn left(agent: &Agent, preview: &PreviewRow, now: Timestamp) -> Duration {
+    let never_served = agent.ledger.servings(&preview.app);
+    let never_served = never_served.is_ok_and(|servings| servings.is_empty());
+    let end = match never_served {
+        true => preview.until.min(preview.created + TO_SERVE),
+        false => preview.until,
+    };
+    Duration::try_from(end.duration_since(now)).unwrap_or_default()
 }
 
 enum Ended {
@@ -127,7 +139,7 @@ fn end(agent: &Arc<Agent>, preview: &PreviewRow) -> Ended {
 
 fn still_due(agent: &Agent, app: &Instance) -> bool {
     let row = agent.ledger.preview(app).ok().flatten();
-    row.is_some_and(|row| row.until <= Timestamp::now())
+    row.is_some_and(|row| left(agent, &row, Timestamp::now()).is_zero())
 }
 
 fn begin(
@@ -145,4 +157,40 @@ fn begin(
         who: WHO.to_owned(),
     };
     agent.operations.begin(&agent.ledger, &new, claimant)
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_shared::wire::latest::Slot;
+
+    use super::*;
+    use crate::ledger::{Ledger, PreviewWanted};
+
+    #[test]
+    fn one_that_never_served_is_given_up_after_an_hour() {
+        let agent = Agent::new(Ledger::in_memory());
+        let app: Instance = "tiny--login".parse().unwrap();
+        let keep = |days: u64| {
+            let wanted = PreviewWanted {
+                git_ref: Some("login"),
+                who: "ann",
+                until: Timestamp::now() + Duration::from_secs(days * 24 * 3600),
+                at_least: false,
+                most: 1,
+            };
+            agent.ledger.keep_preview(&app, wanted).unwrap().unwrap()
+        };
+        let row = keep(7);
+        let later = |hours: u64| row.created + Duration::from_secs(hours * 3600);
+        assert_eq!(left(&agent, &row, later(0)), TO_SERVE);
+        assert_eq!(left(&agent, &row, later(2)), Duration::ZERO);
+        assert_eq!(left(&agent, &keep(0), later(1)), Duration::ZERO);
+        let version = semver::Version::new(1, 0, 0);
+        agent
+            .ledger
+            .serve(&app, &version, Slot::Blue, None)
+            .unwrap();
+        assert!(left(&agent, &row, later(2)) > TO_SERVE);
+        assert_eq!(left(&agent, &row, later(7 * 24 + 1)), Duration::ZERO);
+    }
 }

@@ -91,7 +91,7 @@ impl Run {
                 Err(error) => error.failure().in_one_line(),
             };
             member.remark(format!(
-                "the preview could not be taken away again ({why}): it stays until its time has come, or take it away: {next}"
+                "the preview could not be taken away again ({why}): the host tries to within an hour, or you do: {next}"
             ));
         }
         members
