@@ -94,7 +94,9 @@ impl Store {
         again: Option<u64>,
         who: &str,
     ) -> Result<(), Trouble> {
-        let failed = |error: io::Error| Trouble::because(&error, MEND);
+        let failed = |error: io::Error| {
+            Trouble::because(&error, format!("{MEND}; the settings are what they were"))
+        };
         let highest = || self.kept_numbers().first().copied().unwrap_or(0);
         if self.file.exists() {
             // What somebody wrote anew by hand has no number yet, and is the newest of all.

@@ -20,7 +20,7 @@ use crate::operation::{Operation, Trouble};
 use crate::systemd;
 use kept::{Kept, Store};
 
-const MEND: &str = "mend the file as root on this host, then try again; nothing was changed";
+const MEND: &str = "mend that as root on this host, then try again";
 
 /// How much is told of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +196,10 @@ pub(crate) fn change(
     let what = difference(&now.settings, &settings);
     operation.step_to_the_end("settings", || {
         store.put(&now, &settings, again, who)?;
-        follow_up(agent, layout)
+        follow_up(agent, layout).map_err(|trouble| {
+            let why = trouble.message();
+            Trouble::failed(format!("the settings were written, and then: {why}"), MEND)
+        })
     })?;
     let now = store.now()?;
     operation.remember(format!("settings {}: {what}", now.number.number));
