@@ -36,6 +36,7 @@ mod pushes;
 mod refusals;
 mod rights;
 mod sealed_faults;
+mod secrets;
 mod settings;
 mod settings_and_code;
 mod sites;

@@ -222,7 +222,7 @@ fn own_place() -> Told {
     assert!(stranger.contains("denied"), "{stranger}");
 
     // What is looked for at its end is there now.
-    until("the timer has run", 20, || {
+    until("the timer has run", 60, || {
         Ok(left(host, LOGIN)?.contains("/var/lib/systemd/timers/"))
     })?;
     let there = left(host, LOGIN)?;
@@ -272,6 +272,13 @@ fn own_place() -> Told {
         "{}",
         status.all()
     );
+    let open = own.plain(&["open", "demo"])?;
+    assert_eq!(open.stdout.trim(), format!("http://{domain}/"));
+    ended(&own.run(&["maintenance", "on", "demo"])?, 0);
+    assert!(visit(host, &domain).is_err());
+    assert_eq!(visit(host, &TINY.domain())?, "1.0.0");
+    ended(&own.run(&["maintenance", "off", "demo"])?, 0);
+    assert_eq!(visit(host, &domain)?, "1.1.0-login.1");
 
     // What comes next goes into the same place, and renews its time.
     let before = listed(&lease, TINY)?;
@@ -300,7 +307,7 @@ fn own_place() -> Told {
 
     // It comes back after a reboot, and goes when its time has come.
     host.reboot()?;
-    until("the preview is there again", 30, || {
+    until("the preview is there again", 60, || {
         Ok(visit(host, &domain).is_ok())
     })?;
     crate::ambush::agent(host)?;

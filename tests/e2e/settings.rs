@@ -11,6 +11,7 @@ use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::{ended, hosts, kinds};
 use crate::broken_releases::green_starts_only_if;
+use crate::secrets::{self, only_in};
 use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
@@ -242,34 +243,12 @@ fn a_secret() -> Told {
     let list = controller.run(&["settings", "list", "demo"])?;
     assert!(list.all().contains("PASSWORD") && !list.all().contains(SECRET));
 
-    let places = "/etc /var /srv /run /tmp /root /home /usr/local";
-    let search = |what: &str| {
-        host.sh(&format!(
-            "journalctl --flush --sync 2>/dev/null; \
-             grep -rlsaF -e '{what}' {places} 2>/dev/null; \
-             journalctl -a --no-pager -o export | grep -qaF '{what}' && echo journal; \
-             for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f | grep -v grep | grep -qaF '{what}' && echo $f; done; \
-             systemctl show 'longshore-*' | grep -qF '{what}' && echo systemd; true"
-        ))
-    };
-    assert_eq!(search(SECRET)?, "/etc/longshore/apps/tiny.env\n");
+    let kept = "/etc/longshore/apps/tiny.env";
+    only_in(&lease, SECRET, &[kept])?;
+    assert_eq!(secrets::on(host, SECRET)?, [kept]);
     let mode = host.sh("stat -c '%a %U' /etc/longshore/apps/tiny.env")?;
     assert_eq!(mode, "600 root\n");
-    // The search is able to find it.
-    host.sh(&format!(
-        "echo {SECRET} > /srv/longshore/tiny/shared/leak; logger {SECRET}"
-    ))?;
-    let found = search(SECRET)?;
-    assert!(
-        found.contains("shared/leak") && found.contains("journal"),
-        "{found}"
-    );
-    let here = std::process::Command::new("grep")
-        .args(["-rlaF", SECRET])
-        .arg(lease.folder())
-        .output()?;
-    assert_eq!(String::from_utf8_lossy(&here.stdout), "");
-    Ok(())
+    secrets::are_found(&lease, "tiny")
 }
 
 fn what_is_none() -> Told {

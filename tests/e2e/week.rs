@@ -1,7 +1,6 @@
 //! A Django team's week, with PostgreSQL, Celery and Redis, and without a line of shell by the team.
 
 use std::error::Error;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::answers::{ended, kinds};
 use crate::branches::{git, migration, own_branch, undo_on_leave};
 use crate::patience;
 use crate::previews::{allow, nothing_left};
+use crate::secrets;
 use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
@@ -259,40 +259,23 @@ fn week() -> Told {
     let told = controller.run(&["logs", "demo", "tidy", "-n", "50"])?;
     assert!(told.all().contains(" notes"), "{}", told.all());
 
-    // The secrets of the week are in one file of each host, and nowhere else; the search can find them.
-    let search = |host: &Host, secret: &str| {
-        host.sh(&format!(
-            "grep -rlsaF {secret} /etc /srv /var/lib/longshore /var/log /run /tmp /home 2>/dev/null | \
-             grep -vxE '/etc/longshore/apps/cortico(.env|.earlier/[0-9]+.env)'; \
-             journalctl -a --no-pager -o export | grep -aF {secret}; \
-             for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f | grep -v grep | grep -aF {secret}; done; true"
-        ))
-    };
+    secrets_are_where_they_belong(&lease)?;
+    first.sh("grep -q third-of-all-secrets /etc/longshore/apps/cortico.env")?;
+    secrets::are_found(&lease, "cortico")
+}
+
+/// The settings of the app, those of before, and what was made of them for a preview.
+fn secrets_are_where_they_belong(lease: &Lease) -> Told {
+    let kept = ["cortico.env", "cortico.earlier/", "cortico--moods.made.env"];
+    let kept = kept.map(|file| format!("/etc/longshore/apps/{file}"));
+    let kept = kept.each_ref().map(String::as_str);
     for secret in [
         "first-of-all-secrets",
         "second-of-all-secrets",
         "third-of-all-secrets",
     ] {
-        for host in &lease.hosts {
-            assert_eq!(search(host, secret)?, "", "{secret} on {}", host.name);
-        }
-        let here = Command::new("grep")
-            .args(["-rlaF", secret])
-            .arg(lease.folder())
-            .output()?;
-        assert_eq!(
-            String::from_utf8_lossy(&here.stdout),
-            "",
-            "{secret} at the controller"
-        );
+        secrets::only_in(lease, secret, &kept)?;
     }
-    first.sh("echo third-of-all-secrets > /srv/longshore/cortico/shared/leak; echo third-of-all-secrets | logger")?;
-    let found = search(first, "third-of-all-secrets")?;
-    assert!(
-        found.contains("shared/leak") && found.contains("MESSAGE="),
-        "{found}"
-    );
-    first.sh("grep -q third-of-all-secrets /etc/longshore/apps/cortico.env")?;
     Ok(())
 }
 
@@ -350,7 +333,7 @@ fn second_branch(lease: &Lease, repository: &Repository) -> Told {
         "select count(*) from board_note where text like 'draft%'",
     )?;
     assert_eq!(other, "0");
-    Ok(())
+    secrets_are_where_they_belong(lease)
 }
 
 fn the_preview_ends(lease: &Lease) -> Told {
