@@ -239,6 +239,8 @@ pub(crate) fn log(unit: &str, lines: usize, since: Option<Timestamp>) -> Vec<Str
         let (seconds, rest) = (since.as_second(), since.subsec_microsecond());
         format!("--since=@{seconds}.{rest:06}")
     }));
+    // The last words of what has just died may be on their way; without them this says less.
+    drop(command::run("journalctl", &["--sync".to_owned()]));
     let said = command::run("journalctl", &words).unwrap_or_default();
     said.lines().map(command::printable).collect()
 }

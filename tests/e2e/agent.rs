@@ -63,7 +63,7 @@ fn is_small_and_sleeps() -> Told {
     let wakeups = || -> Result<u64, Box<dyn std::error::Error>> {
         let mut all = 0;
         for task in std::fs::read_dir(format!("/proc/{agent}/task"))? {
-            let status = std::fs::read_to_string(task?.path().join("status"))?;
+            let status = std::fs::read_to_string(task?.path().join("status")).unwrap_or_default();
             let switches = status
                 .lines()
                 .filter(|line| line.contains("ctxt_switches:"));
@@ -158,7 +158,7 @@ fn keeps_old_releases() -> Told {
     }
     let kept = host.sh("ls /srv/longshore/tiny/releases")?;
     assert_eq!(kept, "1.3.0\n1.4.0\n1.5.0\n");
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !host.sh("ls -A /srv/longshore/tiny/staging")?.is_empty() {
         assert!(
             std::time::Instant::now() < deadline,

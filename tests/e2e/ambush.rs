@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An agent that is watched, and is killed at a durable write of its own.
 #[derive(Debug)]
@@ -54,10 +54,12 @@ fn watch(said: BufReader<ChildStderr>, agent: Pid, tracer: Pid, at: usize) -> us
         scope.spawn(|| {
             // A stop takes effect a moment after it is told, so going on is said again and again.
             while !ended.load(Ordering::SeqCst) {
-                if seen.load(Ordering::SeqCst) != at {
+                let before = seen.load(Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(10));
+                // A write that is told just now may be the one to die at.
+                if before != at && seen.load(Ordering::SeqCst) == before {
                     let _ended_already = kill_process(agent, Signal::CONT);
                 }
-                thread::sleep(Duration::from_millis(2));
             }
         });
         for line in said.lines().map_while(std::result::Result::ok) {
@@ -70,7 +72,7 @@ fn watch(said: BufReader<ChildStderr>, agent: Pid, tracer: Pid, at: usize) -> us
         }
         // A last stop may have been under way when the tracer ended.
         if seen.load(Ordering::SeqCst) < at {
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(1000));
         }
         ended.store(true, Ordering::SeqCst);
     });

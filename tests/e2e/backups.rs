@@ -21,7 +21,7 @@ const STEPS: &str = "
 run = [\"cp data/db data/db.before-$LONGSHORE_VERSION\"]
 [migrate]
 run = [\"echo $LONGSHORE_VERSION >> data/db\"]
-timeout = \"3s\"
+timeout = \"10s\"
 ";
 
 fn deploy(lease: &Lease, repository: &Repository, version: &str) -> Result<Answer, Box<dyn Error>> {
@@ -66,7 +66,7 @@ fn before_a_migration() -> Told {
     assert!(
         answer
             .all()
-            .contains("did not end within 3s, and was ended"),
+            .contains("did not end within 10s, and was ended"),
         "{}",
         answer.all()
     );

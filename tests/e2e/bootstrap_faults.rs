@@ -128,13 +128,24 @@ systemd-run --quiet --unit=other-apt perl /root/other-apt; sleep 0.5; systemctl 
     )?;
     let waiting = thread::scope(|scope| {
         let run = scope.spawn(|| fleet.bootstrap(&[]).map_err(|error| error.to_string()));
-        thread::sleep(Duration::from_secs(4));
+        // It begins, is refused, and tries again after a while.
+        let tries = || {
+            Ok(host
+                .exec(&["pgrep", "-f", "apt-get.* install"])?
+                .status
+                .success())
+        };
+        let refused = until("apt-get is begun", 120, tries)
+            .and_then(|_| until("apt-get is refused", 60, || Ok(!tries()?)))
+            .map_err(|error| error.to_string());
         let freed = host.sh("systemctl stop other-apt");
         let answer = run
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        freed.map(|_| answer)
-    })??;
+        refused?;
+        freed.map_err(|error| error.to_string())?;
+        answer
+    })?;
     ended(&waiting, 0);
     assert!(
         waiting
@@ -194,14 +205,14 @@ fn kill_at(lease: &Lease, fleet: &Fleet<'_>, host: &Host, moment: usize, steps: 
     let what = format!("{ENVIRONMENT} {}, stopped in step {step}", host.name);
     let key = lease.operator_key();
     // An sshd that was told to begin anew does not listen for a moment.
-    until(&format!("{what}: somebody gets in"), 5, || {
+    until(&format!("{what}: somebody gets in"), 60, || {
         Ok(gets_in(host, key, "root")? || gets_in(host, key, "ops1")?)
     })?;
     // Half of the runs only lose their connection, and end by themselves.
     if moment.is_multiple_of(2) {
         host.exec(&["pkill", "-KILL", "-f", "longshore-agent setup"])?;
     }
-    until(&format!("{what}: the end of it"), 90, || {
+    until(&format!("{what}: the end of it"), 300, || {
         let still = host.exec(&["pgrep", "-f", "longshore-agent setup"])?;
         Ok(!still.status.success())
     })?;

@@ -108,9 +108,9 @@ fn found_and_mended() -> Told {
 
     // dev2 leaves, with a session open.
     let mut open = ssh(host, &dev, "dev2")
-        .arg("touch kept; sleep 60")
+        .arg("touch kept; sleep 600")
         .spawn()?;
-    until("the session", 10, || {
+    until("the session", 60, || {
         Ok(host
             .exec(&["test", "-e", "/home/dev2/kept"])?
             .status
@@ -190,7 +190,7 @@ fn taken_back() -> Told {
     left_alone()?;
     let waited = until("the timer", 75, || Ok(rules()? == before))?;
     assert!(waited > Duration::from_secs(30), "{waited:?}");
-    until("sshd with the rules of before", 10, || {
+    until("sshd with the rules of before", 60, || {
         Ok(gets_in(host, lease.operator_key(), "ops1")?)
     })?;
     left_alone()?;
@@ -240,7 +240,7 @@ fn started_by_systemd() -> Told {
         "{}",
         answer.all()
     );
-    until("the socket of before", 10, || {
+    until("the socket of before", 60, || {
         Ok(gets_in(host, lease.operator_key(), "ops1")?)
     })?;
     Ok(())
@@ -301,6 +301,7 @@ fn upgraded_under_load() -> Told {
     thread::sleep(Duration::from_secs(1));
     let mut load = lease.load(TINY);
     load.connections = Connections::Kept;
+    load.rate = Some(100.0);
     let load = load.start();
     thread::sleep(Duration::from_millis(500));
     let answer = fleet.bootstrap_with(&newer, &[])?;

@@ -37,7 +37,7 @@ fn asks_first() -> Told {
     fleet.write()?;
     // A server in use: sshd stands in for what else may listen there.
     host.sh("mkdir -p /run/sshd && /usr/sbin/sshd -p 8080 -o PidFile=/run/other.pid")?;
-    until("what listens", 10, || Ok(reached(host, 8080)))?;
+    until("what listens", 60, || Ok(reached(host, 8080)))?;
     let left_off = "the firewall is left off: it would close 8080/tcp";
     let answer = fleet.bootstrap(&[])?;
     ended(&answer, 0);
@@ -75,7 +75,7 @@ fn asks_first() -> Told {
     // Whoever reloads other tables, which begins with none at all, reloads ours.
     for way in ["restart", "reload"] {
         host.sh(&format!("systemctl {way} nftables"))?;
-        until(way, 5, || Ok(!reached(host, 8080)))?;
+        until(way, 60, || Ok(!reached(host, 8080)))?;
         assert!(reached(host, 22), "{way}");
     }
 

@@ -148,7 +148,7 @@ fn release(
 fn whole(lease: &Lease, answer: &Answer, old: &str, new: &str, when: &str) -> Told {
     let host = &lease.hosts[0];
     agent(host)?;
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(120);
     let version = loop {
         let status = lease.controller(TINY).run(&["status", "demo"])?;
         if let [version] = live(&status, "tiny").as_slice() {

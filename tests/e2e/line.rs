@@ -7,14 +7,16 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use longshore_lab::host::Host;
 
 use crate::stage::Lease;
 
-/// So long it takes a host that has more to do to take in what has reached it.
-const IN_FLIGHT: Duration = Duration::from_millis(400);
+/// A host that has more to do takes in what has reached it within this.
+const IN_FLIGHT: Duration = Duration::from_secs(20);
+/// What may be on its way for good: a block of the compression, and what had not left the frames around it.
+pub(crate) const LOST: u64 = 500_000;
 
 /// What happens to the first connection on which so many bytes have gone to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub(crate) struct Line {
 
 #[derive(Debug)]
 struct Shared {
-    host: SocketAddr,
+    host: Host,
     /// The first of them is the next to happen.
     faults: Mutex<VecDeque<Fault>>,
     changed: Condvar,
@@ -50,7 +52,7 @@ impl Line {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            host: SocketAddr::from((host.address, 22)),
+            host: host.clone(),
             faults: Mutex::default(),
             changed: Condvar::new(),
             held: AtomicBool::new(false),
@@ -73,7 +75,7 @@ impl Line {
     /// The inventory of the lease, with the host at the end of this line.
     pub(crate) fn inventory(&self, lease: &Lease) -> Result<std::path::PathBuf, Box<dyn Error>> {
         let text = fs_err::read_to_string(lease.inventory())?;
-        let direct = format!("address = \"{}\"", self.shared.host.ip());
+        let direct = format!("address = \"{}\"", self.shared.host.address);
         assert!(text.contains(&direct));
         let text = text.replace(&direct, &format!("address = \"{}\"", self.address));
         let file = format!("inventory-{}.toml", self.address.port());
@@ -133,7 +135,7 @@ impl Shared {
     }
 
     fn carry(&self, mut near: TcpStream) {
-        let Ok(mut far) = TcpStream::connect(self.host) else {
+        let Ok(mut far) = TcpStream::connect((self.host.address, 22)) else {
             return;
         };
         let (Ok(mut back), Ok(mut home)) = (far.try_clone(), near.try_clone()) else {
@@ -151,6 +153,7 @@ impl Shared {
     }
 
     fn carry_there(&self, near: &mut TcpStream, far: &mut TcpStream) {
+        let before = self.staged();
         let mut passed = 0;
         let mut buffer = [0; 16 * 1024];
         while let Ok(read @ 1..) = near.read(&mut buffer) {
@@ -175,7 +178,10 @@ impl Shared {
                     Some(Fault::Cut(_)) => {
                         self.faults().pop_front();
                         // What is in flight is lost with a line, and that is not what is tried.
-                        thread::sleep(IN_FLIGHT);
+                        let begun = Instant::now();
+                        while !self.has_taken_in(before + passed) && begun.elapsed() < IN_FLIGHT {
+                            thread::sleep(Duration::from_millis(100));
+                        }
                         return;
                     }
                     Some(Fault::Harm(_)) => {
@@ -190,6 +196,16 @@ impl Shared {
         }
     }
 
+    /// Whether so many bytes are on the disk, or the release is whole.
+    fn has_taken_in(&self, bytes: u64) -> bool {
+        let staged = self.staged();
+        staged == 0 || staged + LOST >= bytes
+    }
+
+    fn staged(&self) -> u64 {
+        staged(&self.host).unwrap_or_default()
+    }
+
     fn hold(&self) {
         self.held.store(true, Ordering::SeqCst);
         let holds = |all: &mut VecDeque<Fault>| matches!(all.front(), Some(Fault::Hold(_)));
@@ -197,4 +213,13 @@ impl Shared {
         drop(gone.unwrap_or_else(PoisonError::into_inner));
         self.held.store(false, Ordering::SeqCst);
     }
+}
+
+/// Bytes of releases that are under way.
+pub(crate) fn staged(host: &Host) -> Result<u64, Box<dyn Error>> {
+    let bytes = host.sh(
+        "find /srv/longshore/*/staging -name 'trash-*' -prune -o -type f -printf '%s\\n' 2>/dev/null | \
+         awk '{ n += $1 } END { print n + 0 }'",
+    )?;
+    Ok(bytes.trim().parse()?)
 }

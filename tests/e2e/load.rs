@@ -7,6 +7,7 @@ use longshore_lab::load::Connections;
 use longshore_lab::plain;
 use longshore_lab::sample::Sample;
 
+use crate::patience::until;
 use crate::stage::lease;
 use crate::told::{Story, Told};
 
@@ -20,11 +21,15 @@ fn sees_a_plain_restart() -> Told {
     let host = &lease.hosts[0];
     plain::install(host, &lease.cache())?;
     for connections in [Connections::Kept, Connections::Fresh] {
+        let domain = plain::DOMAIN;
+        let site = format!("curl -fs -o /dev/null -H 'Host: {domain}' http://127.0.0.1/version");
+        until("the site", 60, || Ok(host.sh(&site).is_ok()))?;
         let mut load = lease.load(Sample::Cortico);
-        load.domain = plain::DOMAIN.to_owned();
+        load.rate = Some(100.0);
+        load.domain = domain.to_owned();
         load.connections = connections;
         let load = load.start();
-        thread::sleep(Duration::from_millis(500));
+        until("an answer", 30, || Ok(!load.so_far().versions.is_empty()))?;
         let before = load.so_far();
         assert_eq!(before.failed, 0, "before the restart: {before}");
         plain::restart(host)?;

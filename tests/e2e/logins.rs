@@ -23,7 +23,7 @@ pub(crate) fn ssh(host: &Host, key: &Key, user: &str) -> Command {
         "-o",
         "UserKnownHostsFile=/dev/null",
     ]);
-    ssh.args(["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5", "-i"]);
+    ssh.args(["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=30", "-i"]);
     ssh.arg(&key.file).arg(format!("{user}@{}", host.address));
     ssh
 }

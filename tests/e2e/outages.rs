@@ -76,7 +76,8 @@ fn ssh_is_cut() -> Told {
         let first = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
         ended(&lease.deploy(tiny, &first)?, 0);
         // Slow enough to be cut in the middle.
-        repository.change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"sleep 3\"]\n"))?;
+        repository
+            .change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"sleep 15\"]\n"))?;
         let server = repository.folder().join("serve.py");
         let code = fs_err::read_to_string(&server)?;
         fs_err::write(
@@ -109,7 +110,7 @@ fn ssh_is_cut() -> Told {
             status.all()
         );
         // The lock goes with the line, as soon as the host hears that it is dead.
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         let answer = loop {
             let answer = lease.deploy(tiny, &second)?;
             if answer.code != Some(4) || Instant::now() > deadline {
@@ -211,7 +212,7 @@ fn two_at_once() -> Told {
     let tiny = Sample::Tiny;
     let repository = lease.repository(tiny)?;
     let second = lease.release(&repository, "1.1.0", &Behaviour::Good)?;
-    repository.change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"sleep 5\"]\n"))?;
+    repository.change_app_file(|text| format!("{text}\n[[prepare]]\nrun = [\"sleep 20\"]\n"))?;
     let slow = lease.release(&repository, "1.0.0", &Behaviour::Good)?;
     let (one, other) = thread::scope(|scope| {
         let one = scope.spawn(|| lease.deploy(tiny, &slow).map_err(|error| error.to_string()));

@@ -123,9 +123,9 @@ fn home_full_of_traps() -> Told {
 
     // Leaving like that ends the session too.
     let mut open = ssh(host, &dev, "dev2")
-        .arg("touch here; sleep 60")
+        .arg("touch here; sleep 600")
         .spawn()?;
-    until("the session", 10, || {
+    until("the session", 60, || {
         Ok(host
             .exec(&["test", "-e", "/home/dev2/here"])?
             .status

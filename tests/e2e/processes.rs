@@ -197,8 +197,10 @@ fn follow() -> Told {
         host.sh("until [ $(systemctl show -P ActiveState longshore-tiny@blue.deaf) = failed ]; do sleep 0.1; done")?;
         let result = host.sh("systemctl show -P Result longshore-tiny@blue.deaf")?;
         assert_eq!(result.trim(), "timeout");
-        let now: f64 = host.sh("date +%s.%N")?.trim().parse()?;
-        assert!(now - asked < 10.0, "it took {} s", now - asked);
+        let end =
+            "date -d \"$(systemctl show -P InactiveEnterTimestamp longshore-tiny@blue.deaf)\" +%s";
+        let end: f64 = host.sh(end)?.trim().parse()?;
+        assert!(end - asked < 30.0, "it took {} s", end - asked);
     }
     // At no time were there two of those that have to be alone.
     assert!(when(first, "beat", "1.0.0", "ended")? < when(first, "beat", "1.1.0", "begun")?);
@@ -225,7 +227,7 @@ fn follow() -> Told {
 
     // One that dies comes back, and that is told.
     first.sh("systemctl kill -s KILL longshore-tiny@green.worker.service")?;
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let worker = named(&processes(&lease, 0)?, "worker");
         if worker["state"] == "running" && worker["restarts"] == 1 {
@@ -281,7 +283,7 @@ fn follow() -> Told {
     ] {
         assert!(units.iter().any(|unit| unit.contains(&name)), "{units:?}");
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while said(first, "tick")?.len() <= boots {
         assert!(
             Instant::now() < deadline,
@@ -318,7 +320,7 @@ fn cannot_run() -> Told {
     let before =
         host.sh("systemctl show -P MainPID longshore-tiny@blue.worker longshore-tiny@blue.beat")?;
 
-    let broken = "sleep 1.2; echo no broker here; exit 3";
+    let broken = "sleep 0.3; echo no broker here; exit 3";
     repository.change_app_file(|text| {
         text.replace(
             "/usr/bin/python3 worker.py worker 4",
@@ -341,7 +343,7 @@ fn cannot_run() -> Told {
     let after =
         host.sh("systemctl show -P MainPID longshore-tiny@blue.worker longshore-tiny@blue.beat")?;
     assert_eq!(after, before, "what serves was not touched");
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while running(host)?.iter().any(|unit| unit.contains("@green")) {
         assert!(Instant::now() < deadline, "{:?}", running(host)?);
         thread::sleep(Duration::from_millis(200));
@@ -365,10 +367,10 @@ fn nobody_waits() -> Told {
     let long = "
 [process.worker]
 command = \"/usr/bin/python3 worker.py worker -1\"
-stop_timeout = \"60s\"
+stop_timeout = \"600s\"
 [process.beat]
 command = \"/usr/bin/python3 worker.py beat -1\"
-stop_timeout = \"60s\"
+stop_timeout = \"600s\"
 ";
     repository.change_app_file(|text| {
         format!("{text}{long}").replace("cooldown = \"3s\"", "cooldown = \"60s\"")
@@ -380,7 +382,9 @@ stop_timeout = \"60s\"
     let three = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
     ended(&lease.deploy(TINY, &one)?, 0);
     when(host, "beat", "1.0.0", "begun")?;
+    when(host, "worker", "1.0.0", "begun")?;
     ended(&lease.deploy(TINY, &two)?, 0);
+    when(host, "worker", "1.1.0", "begun")?;
     let state = |name: &str| -> Result<Vec<String>, Box<dyn Error>> {
         let all = processes(&lease, 0)?;
         let mut states: Vec<String> = all

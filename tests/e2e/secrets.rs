@@ -42,8 +42,8 @@ pub(crate) fn are_found(lease: &Lease, app: &str) -> Told {
     }
     host.sh(&format!(
         "logger {secret}; longshore-agent run {app} -- true {secret}; \
-         systemd-run --quiet --unit longshore-leak --property Environment=LEAK={secret} sleep 60; \
-         bash -c 'exec -a {secret} sleep 60 </dev/null >/dev/null 2>&1 &'"
+         systemd-run --quiet --unit longshore-leak --property Environment=LEAK={secret} sleep 600; \
+         bash -c 'exec -a {secret} sleep 600 </dev/null >/dev/null 2>&1 &'"
     ))?;
     let found = on(host, secret)?;
     for place in PLACES {

@@ -7,6 +7,7 @@ use longshore_lab::process;
 use longshore_lab::sample::{Behaviour, Repository, Sample};
 
 use crate::answers::{ended, kinds};
+use crate::patience::until;
 use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
@@ -36,7 +37,7 @@ const USERS: &str = "ann:$apr1$lab$SDKktQqp/srHO0sEzIkft.";
 /// The head of an answer in lower case, and its body.
 fn ask(host: &Host, path: &str, with: &str) -> Result<(String, String), Box<dyn Error>> {
     let said = host.sh(&format!(
-        "curl -s -i --max-time 5 -H 'Host: {}' {with} 'http://127.0.0.1{path}'",
+        "curl -s -i --max-time 30 -H 'Host: {}' {with} 'http://127.0.0.1{path}'",
         TINY.domain()
     ))?;
     let (head, body) = said.split_once("\r\n\r\n").ok_or("no head")?;
@@ -123,7 +124,7 @@ fn files() -> Told {
     assert!(head.starts_with("http/1.1 206") && body == "2345", "{head}");
     let zipped = "-H 'Accept-Encoding: gzip' --output /dev/null --dump-header -";
     let head = host.sh(&format!(
-        "curl -s --max-time 5 -H 'Host: {}' {zipped} http://127.0.0.1/static/site.css",
+        "curl -s --max-time 30 -H 'Host: {}' {zipped} http://127.0.0.1/static/site.css",
         TINY.domain()
     ))?;
     let head = head.to_lowercase();
@@ -397,6 +398,9 @@ fn maintenance() -> Told {
             "systemctl show -P MainPID nginx; pgrep -P $(systemctl show -P MainPID nginx) | sort",
         )
     };
+    // Workers of before the deployment may still be ending.
+    let old = "pgrep -f '[w]orker process is shutting down' || true";
+    until("old workers", 30, || Ok(lease.hosts[0].sh(old)?.is_empty()))?;
     let before = main_id(&lease.hosts[0])?;
     let answer = controller.run(&["maintenance", "on", "demo"])?;
     ended(&answer, 0);

@@ -66,7 +66,7 @@ impl Terminal {
             .clear();
         let to = self.script.stdin.as_mut().ok_or("nobody listens")?;
         // Whoever hides what is typed throws away what was typed before.
-        thread::sleep(std::time::Duration::from_millis(300));
+        thread::sleep(std::time::Duration::from_secs(2));
         to.write_all(format!("{answer}\n").as_bytes())?;
         Ok(to.flush()?)
     }

@@ -31,7 +31,7 @@ const TINY: Sample = Sample::Tiny;
 /// What the site answers over TLS, to whoever trusts this certificate. nginx takes a moment to reload.
 fn answers(host: &Host, trusted: &str, path: &str) -> Result<String, Box<dyn std::error::Error>> {
     let mut answer = ask(host, trusted, path);
-    for _ in 0..20 {
+    for _ in 0..300 {
         if answer.is_ok() {
             break;
         }

@@ -30,7 +30,7 @@ const OTHER_APP_FILE: &str = r#"
 name = "cortico"
 [web]
 command = "/usr/bin/python3 serve.py $LONGSHORE_SOCKET"
-health = { path = "/healthz", version = "/version", timeout = "10s" }
+health = { path = "/healthz", version = "/version", timeout = "30s" }
 [static]
 "/static/" = "static/"
 "#;

@@ -15,7 +15,7 @@ use crate::process;
 /// Where the hierarchy is mounted on machines that mount it nowhere themselves.
 const OWN_MOUNT: &str = "/run/longshore-lab/cgroup2";
 const GROUP_OF_ALL_LABS: &str = "longshore-lab";
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why a cgroup could not be made, emptied or removed.
 #[derive(Debug, Error)]

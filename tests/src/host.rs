@@ -18,10 +18,10 @@ use crate::process;
 static STARTS: AtomicU32 = AtomicU32::new(0);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const KEEPER: &str = include_str!("keeper.sh");
-const BOOT_PATIENCE: Duration = Duration::from_secs(60);
-const STOP_PATIENCE: Duration = Duration::from_secs(60);
+const BOOT_PATIENCE: Duration = Duration::from_secs(180);
+const STOP_PATIENCE: Duration = Duration::from_secs(180);
 /// A command on a host that takes longer than this hangs.
-const COMMAND_SECONDS: u32 = 180;
+const COMMAND_SECONDS: u32 = 600;
 
 /// Why a host did not do what was asked.
 #[derive(Debug, Error)]
