@@ -1,5 +1,6 @@
 //! `longshore-agent`: its verbs, what they print, and how they exit.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::{Arg, Parser, ValueExt as _};
@@ -12,6 +13,7 @@ use crate::activate::boot;
 use crate::journal;
 use crate::local::{self, LocalError};
 use crate::operation::chain;
+use crate::preview::{SnapshotError, snapshot};
 use crate::server::{self, ConnectError, ServeError, agent_version};
 use crate::setup;
 
@@ -34,6 +36,7 @@ Run by systemd and by sshd:
   boot                    start what was live before a reboot (longshore-boot.service)
   connect                 join standard input and output to the agent's socket
   setup                   make the host what `longshore bootstrap` says on standard input
+  snapshot FROM TO PATH.. copy databases of SQLite for a preview, each whole (as the app's user)
 
 Exit codes: 0 done; 1 failed, and what served before serves; 2 wrong usage; 4 refused.
 ";
@@ -54,6 +57,11 @@ enum Verb {
     History,
     Logs(Instance),
     Run(Instance, Vec<String>),
+    Snapshot {
+        from: PathBuf,
+        to: PathBuf,
+        paths: Vec<PathBuf>,
+    },
     Rollback {
         app: Instance,
         version: Option<Version>,
@@ -71,6 +79,8 @@ enum CliError {
     Connect(#[from] ConnectError),
     #[error(transparent)]
     Local(#[from] LocalError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     #[error("{what}\n{next}")]
     Setup { what: String, next: String },
     /// It was said already, to whoever listened.
@@ -94,7 +104,7 @@ impl CliError {
             Self::Local(LocalError::Refused { .. } | LocalError::NothingEarlier { .. })
             | Self::Connect(ConnectError::NotAllowed) => 4,
             Self::Serve(_) | Self::Connect(_) | Self::Local(_) | Self::Boot => 1,
-            Self::Setup { .. } | Self::NotSetUp => 1,
+            Self::Setup { .. } | Self::NotSetUp | Self::Snapshot(_) => 1,
         }
     }
 }
@@ -129,6 +139,7 @@ fn run(verb: Verb) -> Result<ExitCode, CliError> {
         Verb::History => print(&local::history()?),
         Verb::Logs(app) => print(&local::logs(&app)?),
         Verb::Run(app, command) => return Ok(ExitCode::from(local::run(&app, command)?)),
+        Verb::Snapshot { from, to, paths } => snapshot(&from, &to, paths)?,
         Verb::Rollback {
             app,
             version,
@@ -191,6 +202,11 @@ fn parse(mut parser: Parser) -> Result<Verb, CliError> {
         _ if take_back || confirm.is_some() => Err(CliError::Usage(
             "`--confirm` and `--take-back` are about `setup` alone".to_owned(),
         )),
+        ["snapshot", from, to, paths @ ..] if !paths.is_empty() => Ok(Verb::Snapshot {
+            from: PathBuf::from(from),
+            to: PathBuf::from(to),
+            paths: paths.iter().map(PathBuf::from).collect(),
+        }),
         ["serve"] => Ok(Verb::Serve),
         ["connect"] => Ok(Verb::Connect),
         ["boot"] => Ok(Verb::Boot),

@@ -21,12 +21,16 @@ pub(crate) const STORIES: &[Story] = &[
         tell: out_of_order,
     },
     Story {
-        name: "preview_faults::what_was_made_in_another_way_is_made_anew",
-        tell: made_anew,
+        name: "preview_faults::what_was_made_in_another_way_stays_until_it_is_taken_away",
+        tell: made_in_another_way,
     },
     Story {
         name: "preview_faults::an_end_that_was_cut_short_is_begun_anew",
         tell: cut_short,
+    },
+    Story {
+        name: "preview_faults::a_database_that_is_written_to_is_copied_whole",
+        tell: whole_database,
     },
 ];
 
@@ -109,8 +113,8 @@ fn cut_short() -> Told {
     let host = &lease.hosts[0];
     let hooks = r#"
 [preview]
-create = ["sleep 4; echo DATABASE=made"]
-destroy = ["sleep 4; echo ended well"]
+create = ["sleep 12; echo DATABASE=made"]
+destroy = ["sleep 12; echo ended well"]
 "#;
     let repository = set_up(&lease, hooks)?;
     branch(&repository, "login", "1.1.0-login.1")?;
@@ -246,7 +250,7 @@ destroy = ["true"]
     nothing_left(host, "tiny--lost")
 }
 
-fn made_anew() -> Told {
+fn made_in_another_way() -> Told {
     let lease = lease(1)?;
     let host = &lease.hosts[0];
     let copy = "\n[preview]\ncopy = [\"data/db\"]\n";
@@ -255,7 +259,8 @@ fn made_anew() -> Told {
     ended(&up(&lease, &repository, &["--ref", "login"])?, 0);
     run(host, "tiny--login", "echo changed > data/db")?;
 
-    // A later commit wants more than a copy, as a file too: it does not get the app's own instead.
+    // A later commit wants more than a copy, as a file too. What somebody works with stays what it is
+    // until they take it away, and then it does not get the app's own instead.
     let more = r#"
 [preview]
 copy = ["data/db"]
@@ -267,6 +272,15 @@ files = ["SERVICE_KEY"]
     git(&repository, &["checkout", "--quiet", "login"])?;
     repository.change_app_file(|text| text.replace(copy, more))?;
     repository.commit("1.1.0-login.2", &Behaviour::Good)?;
+    let answer = up(&lease, &repository, &[])?;
+    ended(&answer, 4);
+    for words in ["made by another", "longshore preview down demo login"] {
+        assert!(answer.all().contains(words), "{words}: {}", answer.all());
+    }
+    let there = run(host, "tiny--login", "cat data/db; echo $LONGSHORE_VERSION")?;
+    assert_eq!(there, "changed\n1.1.0-login.1\n");
+    let down = ["preview", "down", "demo", "login"];
+    ended(&lease.controller(TINY).run(&down)?, 0);
     ended(&up(&lease, &repository, &[])?, 0);
     let said = run(
         host,
@@ -274,12 +288,6 @@ files = ["SERVICE_KEY"]
         "echo $DATABASE; cat $CREDENTIALS_DIRECTORY/SERVICE_KEY; echo; cat data/db",
     )?;
     assert_eq!(said, "own\nabc\noriginal\n");
-    // What serves has what it needs, and what goes by another way has not.
-    let own = lease.controller(TINY).for_app("tiny--login");
-    let answer = own.plain(&["rollback", "demo"])?;
-    assert_eq!(answer.code, Some(4), "{}", answer.all());
-    assert!(answer.all().contains("is not made"), "{}", answer.all());
-    ended(&up(&lease, &repository, &[])?, 0);
 
     // One that breaks off takes away its own, and not the app's.
     let breaks = more.replace(
@@ -312,4 +320,53 @@ files = ["SERVICE_KEY"]
         0,
     );
     nothing_left(host, "tiny--login")
+}
+
+/// Two tables that are the same at any moment, most of them not in the database's own file.
+const WRITER: &str = r#"import sqlite3
+here = sqlite3.connect("/srv/longshore/tiny/shared/data/app.sqlite3", isolation_level=None)
+here.execute("pragma journal_mode = wal")
+for table in "ab":
+    here.execute(f"create table {table} (n, noise)")
+while True:
+    here.execute("begin")
+    for table in "ab":
+        here.execute(f"insert into {table} values (1, randomblob(20000))")
+    here.execute("commit")
+"#;
+
+fn whole_database() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let repository = set_up(&lease, "\n[preview]\ncopy = [\"data\"]\n")?;
+    branch(&repository, "login", "1.1.0-login.1")?;
+    host.sh(&format!(
+        "cat > /usr/local/bin/writer.py <<'END'\n{WRITER}END\n\
+         systemd-run --quiet --unit=writer --uid=$(stat -c %u /srv/longshore/tiny/shared/data) python3 /usr/local/bin/writer.py"
+    ))?;
+    let rows = |folder: &str| -> Result<String, Box<dyn std::error::Error>> {
+        let look = format!(
+            "import sqlite3; here = sqlite3.connect('/srv/longshore/{folder}/shared/data/app.sqlite3'); \
+             print(*here.execute('select count(*) from a').fetchone(), *here.execute('select count(*) from b').fetchone(), \
+             *here.execute('pragma integrity_check').fetchone())"
+        );
+        Ok(host.sh(&format!("python3 -c \"{look}\""))?)
+    };
+    until("something is written", 60, || {
+        let size = "stat -c %s /srv/longshore/tiny/shared/data/app.sqlite3 2>/dev/null || echo 0";
+        Ok(host.sh(size)?.trim().parse::<u64>()? > 20 << 20)
+    })?;
+    ended(&up(&lease, &repository, &["--ref", "login"])?, 0);
+    host.sh("systemctl is-active -q writer && systemctl stop writer")?;
+    let copy = rows("tiny--login")?;
+    let words: Vec<&str> = copy.split_whitespace().collect();
+    let [a, b, "ok"] = words.as_slice() else {
+        return Err(copy.into());
+    };
+    assert!(a == b && a.parse::<u32>()? > 400, "{copy}");
+    let own = "stat -c %U /srv/longshore/tiny--login/shared/data/app.sqlite3";
+    assert!(host.sh(own)?.starts_with("pre-"));
+    assert_eq!(run(host, "tiny--login", "cat data/db")?, "original\n");
+    host.sh("! ls -A /srv/longshore/tiny/shared | grep longshore-copy")?;
+    Ok(())
 }

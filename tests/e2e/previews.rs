@@ -354,7 +354,9 @@ fn in_the_way() -> Told {
         Ok(())
     };
     refused(&["--ref", "main"], 2, &["longshore return demo"])?;
-    refused(&["--ref", "../x"], 2, &["no branch, tag or commit `../x`"])?;
+    refused(&["--ref", "../x"], 2, &["../x is no branch"])?;
+    // Others mean another one by it.
+    refused(&["--ref", "HEAD"], 2, &["HEAD is no branch"])?;
     refused(
         &["--ref", "other", "--name", "../x"],
         2,

@@ -80,6 +80,12 @@ impl Ledger {
                  WHERE app = ?1",
                 params![app.as_str(), wanted.at_least, until],
             )?;
+            // One that was to end is made from nothing.
+            transaction.execute(
+                "UPDATE previews SET created = ?2
+                 WHERE app = ?1 AND NOT EXISTS (SELECT 1 FROM servings WHERE app = ?1)",
+                params![app.as_str(), now()],
+            )?;
             transaction.execute(
                 "INSERT INTO previews (app, git, who, created, until_time, made)
                  SELECT ?1, ?2, ?3, ?4, ?5, 0

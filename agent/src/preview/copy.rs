@@ -5,7 +5,7 @@ use longshore_shared::app_file::{InnerPath, Preview};
 
 use crate::command::{self, printable};
 use crate::intake::identity;
-use crate::layout::AppLayout;
+use crate::layout::{AGENT_LINK, AppLayout};
 use crate::operation::{Operation, Trouble, chain};
 
 const STEP: &str = "copy";
@@ -13,12 +13,20 @@ const STEP: &str = "copy";
 const LINES_KEPT: usize = 30;
 const NEXT: &str = "see that [preview] `copy` names what is in the app's shared/, and that there is room; then try again";
 /// A file that grew meanwhile is copied all the same: tar says so by 1.
+/// Databases are copied once more, whole, and what belongs to the files of no one moment is taken away.
 const SCRIPT: &str = r#"set -o pipefail
-reader=$1 from=$2 writer=$3 to=$4
-shift 4
+reader=$1 from=$2 writer=$3 to=$4 agent=$5
+shift 5
 as() { setpriv --reuid="$1" --regid="$2" --clear-groups "${@:3}"; }
 { as $reader tar --directory="$from" --create --file=- -- "$@"; [ $? -le 1 ]; } |
-    as $writer tar --directory="$to" --extract --file=- --no-same-owner
+    as $writer tar --directory="$to" --extract --file=- --no-same-owner || exit
+whole=$(as $reader mktemp --directory "$from/.longshore-copy.XXXXXX") || exit
+trap 'as $reader rm -rf "$whole"' EXIT
+as $reader "$agent" snapshot "$from" "$whole" "$@" || exit
+as $reader find "$whole" -type f -printf '%P\0' | as $writer xargs --null --no-run-if-empty \
+    sh -c 'cd "$0" && for file; do rm -f -- "$file-wal" "$file-shm" "$file-journal"; done' "$to" || exit
+as $reader tar --directory="$whole" --create --file=- . |
+    as $writer tar --directory="$to" --extract --file=- --no-same-owner --no-overwrite-dir
 "#;
 
 pub(super) fn copy(
@@ -48,6 +56,7 @@ pub(super) fn copy(
         words.push(ids(place)?);
         words.push(place.shared().display().to_string());
     }
+    words.push(AGENT_LINK.to_owned());
     let paths = hooks.copy.iter().map(InnerPath::as_str);
     words.extend(paths.map(|path| path.replace('$', "$$")));
     operation.step(STEP, || {

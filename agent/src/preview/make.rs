@@ -20,7 +20,7 @@ use crate::settings::{self, files};
 
 const STEP: &str = "create";
 
-/// Makes what is not there yet. What a try that was broken off has made is taken away first.
+/// Makes what is not there yet. What a try that never came to serve has made is taken away first.
 pub(crate) fn make(
     agent: &Agent,
     host: &Host,
@@ -41,7 +41,20 @@ pub(crate) fn make(
     let row = agent.ledger.preview(app)?;
     let made = row.as_ref().map_or(Made::Nothing, |row| row.made);
     let fits = row.and_then(|row| row.recipe) == Some(hooks.recipe());
-    if made == Made::Begun || (made == Made::All && hooks.makes_something() && !fits) {
+    let is_other = made == Made::All && hooks.makes_something() && !fits;
+    // Somebody works with it, and what runs would find the app's own where it is gone.
+    if is_other && !agent.ledger.servings(app)?.is_empty() {
+        return Err(Trouble::refused(
+            format!(
+                "what {app} has was made by another `copy` or `create` in [preview] than that of {version}, and data may be in it by now"
+            ),
+            format!(
+                "take it away, and bring the branch again: {}",
+                hook::again(app)
+            ),
+        ));
+    }
+    if made == Made::Begun || is_other {
         let undone = hook::undo(agent, &layout, operation);
         undone.map_err(|trouble| trouble.and("so it cannot be made anew"))?;
         settings::give(&layout, &Settings::new())?;
@@ -66,7 +79,7 @@ pub(crate) fn make(
     if let Some(name) = heard.unusable {
         return Err(Trouble::failed(
             format!(
-                "[preview] `create` printed {name}=, which cannot be a setting: its value is no text of 900 letters at most, or the name is Longshore's own"
+                "[preview] `create` printed {name}=, which cannot be a setting: its value is no line of 900 letters at most, or the name is Longshore's own"
             ),
             "correct what it prints; what is longer has its place in a file of $LONGSHORE_SHARED",
         ));
@@ -99,13 +112,11 @@ fn create(
     let unit = hook::unit(layout, manifest);
     operation.step(STEP, || {
         commands.iter().try_for_each(|command| {
-            heard.in_hidden = false;
-            unit.run_hiding(operation, STEP, command.as_str(), |said| heard.hides(said))?;
-            for name in std::mem::take(&mut heard.passed_over) {
-                let what = "was not shown, and is no setting: that begins its line";
-                operation.note(STEP, &format!("a line with {name}= in it {what}"));
+            let ran = unit.run_hiding(operation, STEP, command.as_str(), |said| heard.hides(said));
+            for note in heard.end_of_command() {
+                operation.note(STEP, &note);
             }
-            Ok(())
+            ran
         })
     })
 }
@@ -120,6 +131,8 @@ struct Heard {
     passed_over: Vec<String>,
     /// The line goes on that was hidden.
     in_hidden: bool,
+    /// A value has begun that takes more than a line, and nobody knows where it ends.
+    in_value: bool,
 }
 
 impl Heard {
@@ -129,11 +142,12 @@ impl Heard {
             return true;
         }
         let Some((name, value)) = assignment(&said.text) else {
-            self.in_hidden = false;
-            return false;
+            self.in_hidden = self.in_value && said.goes_on;
+            return self.in_value;
         };
-        let begins = said.text.starts_with(name);
-        let whole = !said.goes_on && !value.contains(char::REPLACEMENT_CHARACTER);
+        let begins = said.text.starts_with(name) && name.chars().all(capital);
+        self.in_value |= begins && goes_on_below(value);
+        let whole = !said.goes_on && !self.in_value && !value.contains(char::REPLACEMENT_CHARACTER);
         match (SettingName::new(name), SettingValue::new(value)) {
             (Ok(name), Ok(value)) if begins && whole => drop(self.given.insert(name, value)),
             // In the middle of a line it is no setting, but may well be a secret.
@@ -142,11 +156,38 @@ impl Heard {
         }
         true
     }
+
+    /// What was not shown, for whoever looks for it.
+    fn end_of_command(&mut self) -> Vec<String> {
+        (self.in_hidden, self.in_value) = (false, false);
+        let names = std::mem::take(&mut self.passed_over).into_iter();
+        let note = |name| {
+            format!(
+                "a line with {name}= in it was not shown, and is no setting: that begins its line, in capitals"
+            )
+        };
+        names.map(note).collect()
+    }
 }
 
-/// The first `NAME=` of a line with a name of capitals, and what follows it.
+/// Keys in their armour and lists take several lines.
+fn goes_on_below(value: &str) -> bool {
+    let value = value.trim_end();
+    let armour = value.contains("-----BEGIN ") && !value.contains("-----END ");
+    armour || matches!(value, "{" | "[")
+}
+
+fn capital(c: char) -> bool {
+    c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'
+}
+
+/// A `name=` that begins the line, else the first in it with a name of capitals; and what follows it.
 fn assignment(line: &str) -> Option<(&str, &str)> {
-    let capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if let Some((name, value)) = line.split_once('=')
+        && SettingName::new(name).is_ok()
+    {
+        return Some((name, value));
+    }
     line.match_indices('=').find_map(|(at, _)| {
         let (before, value) = (line.get(..at)?, line.get(at + 1..)?);
         let name = before.rsplit(|c| !capital(c)).next()?;
@@ -176,17 +217,51 @@ mod tests {
         let (known, hidden) = heard(&[
             ("CREATE DATABASE", false),
             ("DATABASE_URL=postgres://a:b=c@h/d", false),
-            ("x=1", false),
-            ("Total = 3", false),
-            ("making it ... DATABASE_URL=secret", false),
-            ("done", false),
         ]);
-        assert_eq!(hidden, [false, true, false, false, true, false]);
+        assert_eq!(hidden, [false, true]);
         let given: Vec<_> = known.given.iter().collect();
         assert_eq!(given.len(), 1);
         assert_eq!(given[0].0.as_str(), "DATABASE_URL");
         assert_eq!(given[0].1.reveal(), "postgres://a:b=c@h/d");
         assert_eq!(known.unusable, None);
+
+        let (known, hidden) = heard(&[
+            ("Total = 3", false),
+            ("making it ... DATABASE_URL=secret", false),
+            ("database_url=secret", false),
+            ("done", false),
+        ]);
+        assert_eq!(hidden, [false, true, true, false]);
+        assert_eq!(known.passed_over, ["DATABASE_URL", "database_url"]);
+        assert!(known.given.is_empty());
+    }
+
+    #[test]
+    fn a_value_of_several_lines_is_none_and_told_nowhere() {
+        let (mut known, hidden) = heard(&[
+            ("making a key", false),
+            ("KEY=-----BEGIN PRIVATE KEY-----", false),
+            ("MIIEvQIBADANBg", false),
+            ("-----END PRIVATE KEY-----", false),
+        ]);
+        assert_eq!(hidden, [false, true, true, true]);
+        assert_eq!(known.unusable.as_deref(), Some("KEY"));
+        assert_eq!(known.end_of_command(), [""; 0]);
+        let done = Said {
+            text: "done".to_owned(),
+            goes_on: false,
+        };
+        assert!(!known.hides(&done));
+        for value in ["{", "["] {
+            let (known, hidden) = heard(&[(&format!("A={value}"), false), ("two", false)]);
+            assert_eq!(
+                (hidden, known.given.len()),
+                (vec![true, true], 0),
+                "{value}"
+            );
+        }
+        let (known, hidden) = heard(&[("A={\"b\": [1]},{", false), ("no room", false)]);
+        assert_eq!((hidden, known.given.len()), (vec![true, false], 1));
     }
 
     #[test]
@@ -195,11 +270,13 @@ mod tests {
             ("SERVICE_KEY={ first", true),
             ("second", true),
             ("third", false),
-            ("done", false),
-            ("long words that are no setting", true),
-            ("and their end", false),
         ]);
-        assert_eq!(hidden, [true, true, true, false, false, false]);
+        assert_eq!(hidden, [true, true, true]);
+        let long = [
+            ("long words that are no setting", true),
+            ("their end", false),
+        ];
+        assert_eq!(heard(&long).1, [false, false]);
         assert_eq!(known.unusable.as_deref(), Some("SERVICE_KEY"));
         let (known, hidden) = heard(&[("PASSWORD=a\u{fffd}b", false)]);
         assert_eq!((known.given.len(), hidden), (0, vec![true]));

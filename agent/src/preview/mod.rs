@@ -2,6 +2,7 @@
 //! its own, until its time has come.
 
 mod copy;
+mod databases;
 mod destroy;
 pub(crate) mod expiry;
 mod hook;
@@ -23,6 +24,7 @@ use crate::operation::{Operation, Trouble};
 use crate::system_file::put;
 use crate::systemd;
 
+pub(crate) use databases::{SnapshotError, snapshot};
 pub(crate) use destroy::destroy;
 pub(crate) use make::make;
 

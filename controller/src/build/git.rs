@@ -128,6 +128,20 @@ impl Repository {
         self.ask(["symbolic-ref", "--quiet", "--short", "HEAD"])
     }
 
+    /// Whether there is a branch of this name, here or at its remote.
+    pub fn has_branch(&self, name: &str) -> Result<bool, GitError> {
+        for place in ["refs/heads", "refs/remotes/origin"] {
+            let name = format!("{place}/{name}");
+            if self
+                .ask(["rev-parse", "--verify", "--quiet", &name])?
+                .is_some()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// A setting of git, where it is set.
     pub fn setting(&self, key: &str) -> Result<Option<String>, GitError> {
         self.ask(["config", "--get", key])

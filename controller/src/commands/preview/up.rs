@@ -58,10 +58,7 @@ pub(super) async fn run(args: &UpArgs, context: &Context) -> Result<Exit, Comman
     let environment = inventory.environment(&args.environment)?;
     let app = context.app_itself(environment)?;
     environment.allows_previews(&app)?;
-    let branch = match &args.git_ref {
-        Some(name) => short(name).to_owned(),
-        None => checked_out(context)?,
-    };
+    let branch = branch(args.git_ref.as_deref(), context)?;
     refuse_own_branch(&branch, environment, &app)?;
     let slug = args.name.clone();
     let slug = slug.unwrap_or_else(|| Slug::of_branch(&branch));
@@ -107,14 +104,26 @@ fn short(name: &str) -> &str {
     name.strip_prefix("origin/").unwrap_or(name)
 }
 
-fn checked_out(context: &Context) -> Result<String, CommandError> {
-    let branch = Repository::find(&context.folder()?).and_then(|here| here.branch());
-    let branch = branch.map_err(|error| {
-        CommandError::configuration("cannot tell which branch is checked out here").caused_by(error)
-    })?;
-    branch.ok_or_else(|| {
-        CommandError::usage("no branch is checked out here").hint("Name one: --ref my-branch")
-    })
+/// The one that is named, else the one that is checked out. Two people may mean others by HEAD, and by a
+/// branch they do not.
+fn branch(name: Option<&str>, context: &Context) -> Result<String, CommandError> {
+    let unknown =
+        |error| CommandError::configuration("cannot tell which branches are here").caused_by(error);
+    let here = Repository::find(&context.folder()?).map_err(unknown)?;
+    let Some(name) = name else {
+        return here.branch().map_err(unknown)?.ok_or_else(|| {
+            CommandError::usage("no branch is checked out here").hint("Name one: --ref my-branch")
+        });
+    };
+    let branch = short(name);
+    match here.has_branch(branch).map_err(unknown)? {
+        true => Ok(branch.to_owned()),
+        false => Err(
+            CommandError::usage(format!("{name} is no branch, and a preview is of one"))
+                .hint("See which there are: git branch --all")
+                .hint("Make one of it: git branch my-branch COMMIT"),
+        ),
+    }
 }
 
 /// It is there already, and under the name that everybody knows.

@@ -1,0 +1,109 @@
+//! Databases of SQLite among what a preview gets a copy of. Their files, copied while somebody writes, would
+//! be of no one moment, so SQLite itself copies them.
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use thiserror::Error;
+
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Nobody writes for longer without a pause.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
+/// Why there is no copy.
+#[derive(Debug, Error)]
+pub(crate) enum SnapshotError {
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error("{path} cannot be copied as a database of SQLite: {source}")]
+    Database {
+        path: String,
+        source: rusqlite::Error,
+    },
+    #[error("{path} was written to for {PATIENCE:?} without a pause")]
+    Busy { path: String },
+}
+
+/// Copies those at and below `paths` of one folder into another, each to where it is. It is run by whoever
+/// may read them, and follows no links.
+pub(crate) fn snapshot(from: &Path, to: &Path, paths: Vec<PathBuf>) -> Result<(), SnapshotError> {
+    let mut left = paths;
+    while let Some(inner) = left.pop() {
+        let path = from.join(&inner);
+        let kind = fs_err::symlink_metadata(&path)?.file_type();
+        if kind.is_dir() {
+            for entry in fs_err::read_dir(&path)? {
+                left.push(inner.join(entry?.file_name()));
+            }
+        } else if kind.is_file() && is_database(&path)? {
+            let copy = to.join(&inner);
+            if let Some(place) = copy.parent() {
+                fs_err::create_dir_all(place)?;
+            }
+            copy_database(&path, &copy)?;
+            fs_err::set_permissions(&copy, fs_err::metadata(&path)?.permissions())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_database(path: &Path) -> io::Result<bool> {
+    let mut begin = Vec::with_capacity(MAGIC.len());
+    let mut file = fs_err::File::open(path)?.take(MAGIC.len() as u64);
+    file.read_to_end(&mut begin)?;
+    Ok(begin == MAGIC)
+}
+
+fn copy_database(from: &Path, to: &Path) -> Result<(), SnapshotError> {
+    let path = from.display().to_string();
+    let tell = |source| SnapshotError::Database {
+        path: path.clone(),
+        source,
+    };
+    // What is in a log beside it is seen by those alone who may write there.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let from = Connection::open_with_flags(from, flags).map_err(tell)?;
+    let mut to = Connection::open(to).map_err(tell)?;
+    // Nothing lasts of it but what is copied on from here.
+    to.pragma_update(None, "synchronous", "OFF").map_err(tell)?;
+    let backup = Backup::new(&from, &mut to).map_err(tell)?;
+    let begun = Instant::now();
+    while backup.step(-1).map_err(tell)? != StepResult::Done {
+        if begun.elapsed() > PATIENCE {
+            return Err(SnapshotError::Busy { path });
+        }
+        std::thread::sleep(BETWEEN_TRIES);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_log_beside_it_is_copied_and_other_files_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = |name: &str| folder.path().join(name);
+        fs_err::create_dir_all(here("data/deep")).unwrap();
+        fs_err::write(here("data/text"), "SQLite format 3").unwrap();
+        let writer = Connection::open(here("data/deep/db")).unwrap();
+        writer.pragma_update(None, "journal_mode", "WAL").unwrap();
+        writer
+            .execute_batch("CREATE TABLE t (n); BEGIN; INSERT INTO t VALUES (1); COMMIT; BEGIN; INSERT INTO t VALUES (2);")
+            .unwrap();
+        rustix::fs::symlink(here("data/deep/db"), here("data/link")).unwrap();
+        let copies = here("copies");
+        snapshot(folder.path(), &copies, vec!["data".into()]).unwrap();
+        assert!(!copies.join("data/text").exists() && !copies.join("data/link").exists());
+        let copy = Connection::open(copies.join("data/deep/db")).unwrap();
+        let sum: i64 = copy
+            .query_row("SELECT sum(n) FROM t", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(sum, 1);
+    }
+}
