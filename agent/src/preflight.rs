@@ -135,6 +135,9 @@ pub(crate) fn check(
             next: format!("set it: longshore settings set {} {name}", host.environment),
         }));
     }
+    let live_manifest = live
+        .as_ref()
+        .and_then(|live| live::manifest(&layout, &live.version).ok());
     Ok(Reply::Preflight {
         problems,
         staged,
@@ -142,6 +145,7 @@ pub(crate) fn check(
         revoked,
         python: python(),
         settings: settings::names(&layout),
+        live_checks: live_manifest.is_some_and(|live| live.app_file.migrate.check.is_some()),
     })
 }
 

@@ -25,6 +25,7 @@ mod large;
 mod line;
 mod load;
 mod logins;
+mod migrations;
 mod outages;
 mod patience;
 mod people;
@@ -76,6 +77,7 @@ const STORIES: &[&[Story]] = &[
     settings::STORIES,
     daily::STORIES,
     branches::STORIES,
+    migrations::STORIES,
     previews::STORIES,
     preview_faults::STORIES,
     processes::STORIES,

@@ -52,8 +52,10 @@ impl Leave {
         let Some(from) = &self.from else {
             return Ok(nothing());
         };
-        // What comes after it has what it has; whoever undoes looks all the same.
-        let goes_on = self.on_leave == OnLeave::Never && self.to.version > from.version;
+        // What comes after it has what it has, unless it was a branch's; whoever undoes looks all the same.
+        let goes_on = self.on_leave == OnLeave::Never
+            && self.to.version > from.version
+            && from.version.pre.is_empty();
         if goes_on || from.tree == self.to.tree {
             return Ok(nothing());
         }
@@ -62,10 +64,11 @@ impl Leave {
             let Some(here) = applied(&self.layout, from, operation)? else {
                 return Ok(Vec::new());
             };
-            let known = applied(&self.layout, &self.to, operation)?;
-            Ok(known
-                .map(|known| without(&here, &known))
-                .unwrap_or_default())
+            let Some(known) = applied(&self.layout, &self.to, operation)? else {
+                operation.note("compare", &cannot_tell(&self.to, &here));
+                return Ok(Vec::new());
+            };
+            Ok(without(&here, &known))
         })?;
         if left.is_empty() {
             return Ok(nothing());
@@ -150,6 +153,14 @@ impl Leave {
             Err(_) => "what is in the database now is not known".to_owned(),
         }
     }
+}
+
+fn cannot_tell(to: &Manifest, here: &[String]) -> String {
+    format!(
+        "{} has no `check` in [migrate], so nobody can tell which of the {} migrations in the database it does not have; all of them stay",
+        to.version,
+        here.len()
+    )
 }
 
 fn nothing() -> Reply {

@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use longshore_shared::name::HostName;
 use longshore_shared::settings::SettingName;
-use longshore_shared::wire::latest::{Reply, SettingsState, Switched};
+use longshore_shared::wire::latest::{Order, Reply, SettingsState, Switched};
 use semver::Version;
 
+use super::interrupt::Interrupts;
 use super::link::{HostLink, LinkError};
 use super::outcome::{HostFailure, HostResult, Outcome, Serving};
 use crate::inventory::Host;
+use crate::ssh::AgentGone;
 
 pub(super) struct Member {
     pub(super) host: Host,
@@ -28,6 +30,10 @@ pub(super) struct Member {
     pub(super) revoked: bool,
     /// Whether it is refused for migrations that stay, which a person may accept.
     pub(super) past_migrations: bool,
+    /// Whether what serves can tell which migrations are in the database.
+    pub(super) live_checks: bool,
+    /// What was undone in the database for the release that comes.
+    pub(super) undone: Vec<String>,
     /// What a rollback or a restart goes to on this host.
     pub(super) goes_to: Option<Version>,
     /// Its settings, as they were found.
@@ -80,6 +86,8 @@ impl Member {
             python: None,
             revoked: false,
             past_migrations: false,
+            live_checks: false,
+            undone: Vec::new(),
             goes_to: None,
             settings_then: None,
             starts_anew: false,
@@ -135,6 +143,22 @@ impl Member {
         self.uncertain = true;
         if let Some(ended) = &mut self.ended {
             ended.uncertain = true;
+        }
+    }
+
+    /// Orders what is put right at the end, which nobody may interrupt. Else why it was not done.
+    pub(super) async fn insist(&mut self, order: Order) -> Result<Reply, String> {
+        let done = match self.link.as_mut() {
+            Some(link) => link.order(order, None, &Interrupts::never()).await,
+            None => Err(LinkError::Gone(AgentGone::Lost)),
+        };
+        match done {
+            Ok(Reply::Failed(failed)) => Err(failed.what),
+            Ok(Reply::Refused { problems }) => {
+                Err(HostFailure::of_problems(&problems).in_one_line())
+            }
+            Ok(done) => Ok(done),
+            Err(error) => Err(error.failure().in_one_line()),
         }
     }
 

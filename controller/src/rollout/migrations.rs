@@ -14,7 +14,11 @@ impl Run {
         let (leaves, migrates) = match &self.job.goal {
             Goal::Ship(shipment) => {
                 let migrate = &shipment.signed().manifest().app_file.migrate;
-                (migrate.check.is_some(), !migrate.run.is_empty())
+                let live_checks = members.iter().any(|member| member.live_checks);
+                (
+                    migrate.check.is_some() || live_checks,
+                    !migrate.run.is_empty(),
+                )
             }
             Goal::Kept(_) => (true, true),
             // What serves already has migrated, and a rollback migrates nothing.
@@ -74,6 +78,7 @@ impl Run {
         let note = |what: String| self.job.reach.report.event(RunEvent::Note(what));
         if !undone.is_empty() {
             note(format!("undone in the database: {}", undone.join(", ")));
+            member.undone = undone;
         }
         if stay.is_empty() {
             return;
@@ -88,6 +93,36 @@ impl Run {
             next: "Make sure that it can live with them; then the same command with --yes goes on, and they stay."
                 .to_owned(),
         }]));
+    }
+
+    /// What was undone for a release that does not serve after all is done again for the one that does.
+    pub(super) async fn migrate_again(&self, mut members: Vec<Member>) -> Vec<Member> {
+        for member in &mut members {
+            let undone = std::mem::take(&mut member.undone).join(", ");
+            let serves = member.serves.version().cloned();
+            if undone.is_empty() || serves == self.version_for(member) {
+                continue;
+            }
+            let Some(version) = serves else {
+                member.remark(format!(
+                    "undone in the database: {undone}; what serves may be without them: deploy it again"
+                ));
+                continue;
+            };
+            let app = self.job.plan.app.clone();
+            let order = Order::Migrate {
+                app,
+                version: version.clone(),
+            };
+            let again = match member.insist(order).await {
+                Ok(_) => format!("{version} still serves, and has migrated again: {undone}"),
+                Err(why) => format!(
+                    "{version} still serves, and what was undone could not be done again ({why}): {undone}. Deploy it again"
+                ),
+            };
+            member.remark(again);
+        }
+        members
     }
 
     pub(super) async fn migrate_one(&self, member: &mut Member) {

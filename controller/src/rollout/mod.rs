@@ -123,6 +123,7 @@ pub(crate) async fn roll_out(job: Job) -> RunEnd {
     let members = plan.hosts.iter().cloned().map(Member::new).collect();
     let run = Run::new(job);
     let members = run.through(members).await;
+    let members = run.migrate_again(members).await;
     let members = run.drop_failed_preview(members).await;
     let interrupted = run.interrupts().is_asked();
     let hosts = run.close(members).await;

@@ -245,11 +245,13 @@ impl Run {
                 revoked,
                 python,
                 settings,
+                live_checks,
             }) => {
                 member.found(live);
                 member.settings_names = Some(settings);
                 member.revoked = revoked;
                 member.python = python;
+                member.live_checks = live_checks;
                 member.holds_release = staged;
                 for problem in &problems {
                     let (host, what) = (member.name().clone(), HostEvent::Problem(problem.clone()));

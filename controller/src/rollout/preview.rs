@@ -3,13 +3,9 @@
 
 use longshore_shared::wire::latest::{Order, Reply};
 
-use super::interrupt::Interrupts;
-use super::link::LinkError;
 use super::member::{Member, Progress, Stakes};
-use super::outcome::HostFailure;
 use super::phases::Run;
 use crate::event::RunEvent;
-use crate::ssh::AgentGone;
 
 impl Run {
     /// Nothing is brought to a host that has not agreed to it.
@@ -73,22 +69,14 @@ impl Run {
                 app,
                 without_hook: false,
             };
-            let dropped = match member.link.as_mut() {
-                Some(link) => link.order(order, None, &Interrupts::never()).await,
-                None => Err(LinkError::Gone(AgentGone::Lost)),
-            };
-            let why = match dropped {
+            let why = match member.insist(order).await {
                 Ok(Reply::PreviewDropped { .. }) => {
                     let what = "the preview was taken away again, and nothing of it is left";
                     member.remark(what.to_owned());
                     continue;
                 }
-                Ok(Reply::Failed(failed)) => failed.what,
-                Ok(Reply::Refused { problems }) => {
-                    HostFailure::of_problems(&problems).in_one_line()
-                }
                 Ok(_) => "the agent gave an answer that does not fit the order".to_owned(),
-                Err(error) => error.failure().in_one_line(),
+                Err(why) => why,
             };
             member.remark(format!(
                 "the preview could not be taken away again ({why}): the host tries to within an hour, or you do: {next}"

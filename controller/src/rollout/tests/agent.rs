@@ -147,6 +147,7 @@ impl PlayedAgent {
                         revoked: false,
                         python: None,
                         settings: Vec::new(),
+                        live_checks: false,
                     }),
                 )
             }

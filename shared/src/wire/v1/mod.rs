@@ -313,6 +313,9 @@ pub enum Reply {
         /// The names of the settings that are set here.
         #[serde(default)]
         settings: Vec<SettingName>,
+        /// Whether what serves can tell which migrations are in the database.
+        #[serde(default)]
+        live_checks: bool,
     },
     Staged {
         /// Whether the release was there already.
