@@ -1,11 +1,15 @@
 //! What people do every day: look at a host.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use longshore_lab::controller::{Answer, answer};
 use longshore_lab::process;
 use longshore_lab::sample::{Behaviour, Sample};
+use serde_json::Value;
 
 use crate::answers::ended;
 use crate::patience::until;
@@ -90,14 +94,24 @@ fn a_command() -> Told {
     left.args(["run", "demo", "--", "sleep 600"]);
     let mut left = left.stdin(Stdio::piped()).spawn()?;
     let units = "systemctl list-units --plain --no-legend 'longshore-tiny-run-*' | wc -l";
-    until("it runs", 20, || Ok(host.sh(units)?.trim() == "1"))?;
+    until("it runs", 60, || Ok(host.sh(units)?.trim() == "1"))?;
     host.sh("pkill -f '[l]ongshore-agent run tiny'")?;
-    until("it has ended", 20, || Ok(host.sh(units)?.trim() == "0"))?;
+    until("it has ended", 60, || Ok(host.sh(units)?.trim() == "0"))?;
     left.wait()?;
     host.sh("sed -i 's/^settings = .*/settings = [\"@sudo\"]/' /etc/longshore/host.toml")?;
     let refused = ssh(&lease, &["run", "demo", "--", "true"])?;
     assert_ne!(refused.code, Some(0), "{}", refused.all());
     Ok(())
+}
+
+/// The lines that were told.
+fn told(answer: &Answer) -> Vec<Value> {
+    ended(answer, 0);
+    let lines = answer.events.iter();
+    lines
+        .filter(|event| event["event"] == "log")
+        .cloned()
+        .collect()
 }
 
 fn logs() -> Told {
@@ -139,38 +153,92 @@ fn logs() -> Told {
     assert_eq!(pattern.stdout, "", "{}", pattern.all());
     let future = controller.plain(&["logs", "demo", "--since", "2099-01-01T00:00:00Z"])?;
     assert_eq!(future.stdout, "", "{}", future.all());
+    // All hosts by time, and from a moment on.
+    let all = told(&controller.run(&["logs", "demo", "app", "--since", "10m"])?);
+    let hosts: BTreeSet<&str> = all
+        .iter()
+        .filter_map(|line| line["host"].as_str())
+        .collect();
+    assert_eq!(hosts.into_iter().collect::<Vec<_>>(), names);
+    let at = |line: &Value| line["at"].as_str().unwrap_or_default().to_owned();
+    assert!(all.is_sorted_by_key(at), "{all:?}");
+    let middle = at(&all[all.len() / 2]);
+    let late = told(&controller.run(&["logs", "demo", "app", "--since", &middle])?);
+    assert!(!late.is_empty() && late.len() < all.len(), "{late:?}");
+    assert!(late.iter().all(|line| at(line) >= middle), "{late:?}");
     let agent = controller.run(&["logs", "demo", "agent", "-n", "5", "--on", names[0]])?;
     ended(&agent, 0);
     assert!(agent.stdout.contains("\"of\":\"agent\""), "{}", agent.all());
 
     // nginx cannot reach a slot that is not there.
     lease.hosts[0].sh(&format!(
-        "systemctl stop longshore-tiny@blue; curl -s -H 'Host: {}' http://127.0.0.1/; systemctl start longshore-tiny@blue",
+        "systemctl stop longshore-tiny@blue; for n in 1 2 3 4; do curl -s -H 'Host: {}' http://127.0.0.1/$n; done; \
+         systemctl start longshore-tiny@blue",
         tiny.domain()
     ))?;
-    let nginx = controller.plain(&["logs", "demo", "nginx"])?;
+    let nginx = controller.plain(&["logs", "demo", "nginx", "-n", "2"])?;
     assert!(nginx.stdout.contains("nginx  [error]"), "{}", nginx.all());
+    assert_eq!(nginx.stdout.lines().count(), 2, "{}", nginx.all());
+    let words = [
+        "logs", "demo", "app", "--grep", "erves", "-n", "1", "--on", names[0],
+    ];
+    let last = controller.plain(&words)?;
+    assert_eq!(last.stdout.lines().count(), 1, "{}", last.all());
 
     // It goes on while it is followed, and ends when asked to.
     let heard = lease.folder().join("heard");
     let mut command = controller.command(&["logs", "demo", "app", "-f", "-n", "0", "--json"]);
     command.stdout(fs_err::File::create(&heard)?.into_file());
     let mut following = command.stderr(Stdio::null()).spawn()?;
+    let again = lease.folder().join("again");
+    let mut command = controller.command(&["logs", "demo", "app", "-f", "-n", "3", "--json"]);
+    command.stdout(fs_err::File::create(&again)?.into_file());
+    let mut from_before = command.stderr(Stdio::null()).spawn()?;
     for host in &lease.hosts {
-        let reads = || Ok(!host.sh("pgrep journalctl || true")?.is_empty());
-        until("somebody reads", 20, reads)?;
+        let readers = "pgrep -fc '[j]ournalctl.*--follow' || true";
+        let read = || Ok(host.sh(readers)?.trim() == "2");
+        until("both read", 60, read)?;
     }
+    // journald's reader has to have found the end of what there is.
+    thread::sleep(Duration::from_secs(2));
     ended(&controller.run(&["restart", "demo"])?, 0);
     for name in &names {
         let line = format!("\"host\":\"{name}\",\"of\":\"green\",\"text\":\"tiny serves\"");
         let shown = || Ok(fs_err::read_to_string(&heard)?.contains(&line));
-        until(&line, 20, shown)?;
+        until(&line, 60, shown)?;
     }
-    process::run(Command::new("kill").args(["-INT", &following.id().to_string()]))?;
-    assert_eq!(following.wait()?.code(), Some(130));
+    let serves = "\"of\":\"green\",\"text\":\"tiny serves\"";
+    until("the other, too", 60, || {
+        Ok(fs_err::read_to_string(&again)?.matches(serves).count() == names.len())
+    })?;
+    for reader in [&mut following, &mut from_before] {
+        process::run(Command::new("kill").args(["-INT", &reader.id().to_string()]))?;
+        assert_eq!(reader.wait()?.code(), Some(130));
+    }
+    // Three lines of each host, by time; then what came, each once.
+    let shown = fs_err::read_to_string(&again)?;
+    let shown: Vec<Value> = shown
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let shown: Vec<Value> = shown
+        .into_iter()
+        .filter(|line| line["event"] == "log")
+        .collect();
+    let before = &shown[..3 * names.len()];
+    assert!(before.is_sorted_by_key(at), "{before:?}");
+    for name in &names {
+        assert_eq!(
+            before.iter().filter(|line| line["host"] == *name).count(),
+            3
+        );
+    }
+    for (number, line) in shown.iter().enumerate() {
+        assert!(!shown[..number].contains(line), "twice: {line}");
+    }
     // Nobody reads on at the hosts.
     for host in &lease.hosts {
-        until("the reader ends", 10, || {
+        until("the reader ends", 60, || {
             Ok(host.sh("pgrep journalctl || true")?.is_empty())
         })?;
     }

@@ -66,8 +66,8 @@ pub(super) fn words(layout: &AppLayout, wanted: &Wanted) -> Option<Vec<String>> 
     .to_vec();
     // What is looked for is looked for here: others see the words of a program.
     let lines = match wanted.grep {
-        Some(_) => wanted.lines.max(LOOKED_THROUGH),
-        None => wanted.lines,
+        Some(_) if wanted.lines > 0 => wanted.lines.max(LOOKED_THROUGH),
+        _ => wanted.lines,
     };
     words.push(format!("--lines={lines}"));
     words.extend(wanted.since.map(|since| {

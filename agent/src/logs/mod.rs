@@ -3,6 +3,7 @@
 mod journal_lines;
 mod nginx_lines;
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead as _, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -55,9 +56,11 @@ impl Lines {
     ) -> Result<(Self, Programs), CommandError> {
         let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
         let mut all = Programs::default();
+        // Whoever follows has been told already what was said last.
+        let last = (!wanted.follow).then_some(wanted.lines as usize);
         if let Some(words) = journal_lines::words(layout, wanted) {
             let grep = wanted.grep.clone();
-            all.read("journalctl", &words, sender.clone(), move |raw| {
+            all.read("journalctl", &words, sender.clone(), last, move |raw| {
                 journal_lines::parse(raw).filter(|line| has(line, grep.as_deref()))
             })?;
         }
@@ -68,7 +71,7 @@ impl Lines {
         {
             let words = nginx_lines::words(wanted);
             let (since, grep) = (wanted.since, wanted.grep.clone());
-            all.read("tail", &words, sender, move |raw| {
+            all.read("tail", &words, sender, last, move |raw| {
                 nginx_lines::parse(raw, &domain)
                     .filter(|line| since.is_none_or(|since| line.at >= since))
                     .filter(|line| has(line, grep.as_deref()))
@@ -91,6 +94,7 @@ impl Programs {
         program: &str,
         words: &[String],
         sender: SyncSender<LogLine>,
+        last: Option<usize>,
         parse: impl Fn(&[u8]) -> Option<LogLine> + Send + 'static,
     ) -> Result<(), CommandError> {
         let failed = |source| CommandError::Start {
@@ -111,7 +115,7 @@ impl Programs {
         let output = output.ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
         std::thread::Builder::new()
             .name("log lines".to_owned())
-            .spawn(move || pass_on(output, &sender, parse))
+            .spawn(move || pass_on(output, &sender, last, parse))
             .map_err(failed)?;
         Ok(())
     }
@@ -127,25 +131,36 @@ impl Drop for Programs {
     }
 }
 
+/// Passes on each line as it comes, or the last so many when all of them are known.
 fn pass_on(
     output: impl Read,
     sender: &SyncSender<LogLine>,
+    last: Option<usize>,
     parse: impl Fn(&[u8]) -> Option<LogLine>,
 ) {
     let mut output = BufReader::new(output);
     let mut raw = Vec::new();
+    let mut kept = VecDeque::new();
     loop {
         raw.clear();
         match (&mut output).take(LONGEST_RAW).read_until(b'\n', &mut raw) {
             Ok(1..) => {}
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => break,
         }
-        if let Some(line) = parse(&raw)
-            && sender.send(line).is_err()
-        {
-            return;
+        let Some(line) = parse(&raw) else { continue };
+        let Some(last) = last else {
+            match sender.send(line) {
+                Ok(()) => continue,
+                Err(_) => return,
+            }
+        };
+        kept.push_back(line);
+        if kept.len() > last {
+            kept.pop_front();
         }
     }
+    // Whoever wanted them may have left.
+    let _all_sent = kept.into_iter().try_for_each(|line| sender.send(line));
 }
 
 fn has(line: &LogLine, words: Option<&str>) -> bool {

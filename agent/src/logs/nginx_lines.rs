@@ -13,7 +13,11 @@ const FILE: &str = "/var/log/nginx/error.log";
 /// What the program that reads the file is told.
 pub(super) fn words(wanted: &Wanted) -> Vec<String> {
     // Lines of all sites are in it.
-    let mut words = vec![format!("--lines={}", wanted.lines.max(LOOKED_THROUGH))];
+    let lines = match wanted.lines {
+        0 => 0,
+        lines => lines.max(LOOKED_THROUGH),
+    };
+    let mut words = vec![format!("--lines={lines}")];
     if wanted.follow {
         words.push("--follow=name".to_owned());
         words.push("--retry".to_owned());

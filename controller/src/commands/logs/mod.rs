@@ -1,29 +1,38 @@
 //! `longshore logs ENV`: what an app and all around it say, on all hosts, by time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod heard;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::{SpanRelativeTo, Timestamp};
+use longshore_shared::instance::Instance;
 use longshore_shared::name::{HostName, NameError, ProcessName};
 use longshore_shared::wire::latest::{LogLine, LogSource, Order, Reply};
 use serde::Serialize;
+
+use heard::Heard;
 
 use super::asking::{exit_of, unknown_answer};
 use super::host_args::HostArgs;
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
-use crate::event::{HostEvent, Report, RunEvent};
 use crate::exit_code::Exit;
 use crate::fleet;
 use crate::inventory::Host;
 use crate::plan::Plan;
 use crate::report::{ByHost, failures, milliseconds, result_line};
-use crate::rollout::{HostFailure, HostLink, Interrupts, Reach};
+use crate::rollout::{HostFailure, HostLink, Interrupts, LinkError, Reach};
 use crate::ui::Ui;
 
 /// Lines of several hosts are put in order over so long.
 const WINDOW: Duration = Duration::from_millis(200);
+/// Nobody who follows waits longer for what a slow host has said before.
+const SLOW: Duration = Duration::from_secs(3);
+/// What was said since a moment that is just over is told whole.
+const ALL_SINCE: u32 = 100_000;
 
 /// Show what an app says, on all hosts, by time
 ///
@@ -94,33 +103,6 @@ fn since(text: &str) -> Result<Timestamp, String> {
     ago().ok_or_else(|| "write 10m, 2h, 1d, or a time such as 2026-11-21T10:00:00Z".to_owned())
 }
 
-/// Lines that came and are not shown yet.
-#[derive(Default)]
-struct Heard(Mutex<Vec<(HostName, LogLine)>>);
-
-impl Heard {
-    /// All of them, in order.
-    fn take(&self) -> Vec<(HostName, LogLine)> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut lines = std::mem::take(&mut *lines);
-        lines.sort_by_key(|(_, line)| line.at);
-        lines
-    }
-}
-
-impl Report for Heard {
-    fn event(&self, event: RunEvent) {
-        if let RunEvent::Host {
-            host,
-            what: HostEvent::Log(lines),
-        } = event
-        {
-            let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.extend(lines.into_iter().map(|line| (host.clone(), line)));
-        }
-    }
-}
-
 pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, CommandError> {
     let begun = Instant::now();
     let inventory = context.inventory()?;
@@ -137,7 +119,7 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
             What::Process(name) => processes.push(name.clone()),
         }
     }
-    let order = Order::Logs {
+    let wanted = Wanted {
         app: plan.app.clone(),
         of,
         processes,
@@ -146,16 +128,18 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
         follow: args.follow,
         grep: args.grep.clone(),
     };
+    let behind = Arc::new(AtomicUsize::new(plan.hosts.len()));
     let names = plan.hosts.iter().map(|host| host.name.clone()).collect();
     let show = Show {
         lines: ByHost::new(names, &context.ui),
         ui: &context.ui,
     };
     let all = fleet::on_all(plan.hosts, |host| {
-        let (reach, order, interrupts) = (reach.clone(), order.clone(), interrupts.clone());
-        let ui = Arc::clone(&context.ui);
+        let (reach, wanted, interrupts) = (reach.clone(), wanted.clone(), interrupts.clone());
+        let (ui, heard, behind) = (context.ui.clone(), heard.clone(), behind.clone());
         async move {
-            let told = listen(&reach, &host, order, &interrupts).await;
+            let caught_up = CaughtUp(behind);
+            let told = listen(&reach, &host, wanted, &interrupts, &heard, caught_up).await;
             // While others go on, nobody is to take silence for peace.
             for line in failures(told.as_ref().err().map(|failure| (&host.name, failure))) {
                 ui.note(&line);
@@ -168,7 +152,11 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
     let ended = loop {
         tokio::select! {
             ended = &mut all => break ended,
-            _ = window.tick(), if args.follow => show.all(heard.take()),
+            _ = window.tick(), if args.follow => {
+                if behind.load(Ordering::SeqCst) == 0 || begun.elapsed() > SLOW {
+                    show.all(heard.take());
+                }
+            }
             () = interrupts.insisted() => {
                 return Err(CommandError::new(ErrorKind::Interrupted, "interrupted"));
             }
@@ -189,21 +177,74 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
     Ok(exit)
 }
 
+/// What a host is asked for.
+#[derive(Clone)]
+struct Wanted {
+    app: Instance,
+    of: Vec<LogSource>,
+    processes: Vec<ProcessName>,
+    since: Option<Timestamp>,
+    lines: u32,
+    follow: bool,
+    grep: Option<String>,
+}
+
+impl Wanted {
+    fn order(&self, follow: bool) -> Order {
+        Order::Logs {
+            app: self.app.clone(),
+            of: self.of.clone(),
+            processes: self.processes.clone(),
+            since: self.since,
+            lines: self.lines,
+            follow,
+            grep: self.grep.clone(),
+        }
+    }
+}
+
+/// One host more has told what was said before, or cannot.
+struct CaughtUp(Arc<AtomicUsize>);
+
+impl Drop for CaughtUp {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 async fn listen(
     reach: &Reach,
     host: &Host,
-    order: Order,
+    mut wanted: Wanted,
     interrupts: &Interrupts,
+    heard: &Heard,
+    caught_up: CaughtUp,
 ) -> Result<(), HostFailure> {
     let mut link = HostLink::open(reach, host)
         .await
         .map_err(|error| error.failure())?;
-    let reply = link.order(order, None, interrupts).await;
+    let mut failed = None;
+    if !wanted.follow || wanted.lines > 0 {
+        failed = failure(link.order(wanted.order(false), None, interrupts).await);
+    }
+    let since = heard.follow(&host.name);
+    drop(caught_up);
+    if wanted.follow && failed.is_none() && !interrupts.is_asked() {
+        if since.is_some() {
+            (wanted.since, wanted.lines) = (since, ALL_SINCE);
+        }
+        failed = failure(link.order(wanted.order(true), None, interrupts).await);
+    }
     link.close().await;
-    match reply.map_err(|error| error.failure())? {
-        Reply::Logged => Ok(()),
-        Reply::Refused { problems } => Err(HostFailure::of_problems(&problems)),
-        _ => Err(unknown_answer()),
+    failed.map_or(Ok(()), Err)
+}
+
+fn failure(reply: Result<Reply, LinkError>) -> Option<HostFailure> {
+    match reply {
+        Ok(Reply::Logged) => None,
+        Ok(Reply::Refused { problems }) => Some(HostFailure::of_problems(&problems)),
+        Ok(_) => Some(unknown_answer()),
+        Err(error) => Some(error.failure()),
     }
 }
 
@@ -268,31 +309,5 @@ mod tests {
         let exact = since("2026-11-21T10:00:00Z").unwrap();
         assert_eq!(exact.to_string(), "2026-11-21T10:00:00Z");
         assert!(since("yesterday").is_err());
-    }
-
-    #[test]
-    fn lines_of_all_hosts_are_shown_by_time() {
-        let heard = Heard::default();
-        let say = |host: &str, at: i64| {
-            let line = LogLine {
-                at: Timestamp::from_second(at).unwrap(),
-                of: "blue".into(),
-                text: at.to_string(),
-            };
-            heard.event(RunEvent::Host {
-                host: HostName::new(host).unwrap(),
-                what: HostEvent::Log(vec![line]),
-            });
-        };
-        for (host, at) in [("a", 3), ("b", 1), ("a", 4), ("b", 2)] {
-            say(host, at);
-        }
-        let texts: Vec<String> = heard
-            .take()
-            .into_iter()
-            .map(|(_, line)| line.text)
-            .collect();
-        assert_eq!(texts, ["1", "2", "3", "4"]);
-        assert!(heard.take().is_empty());
     }
 }
