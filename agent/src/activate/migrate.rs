@@ -70,27 +70,28 @@ impl Migration {
         }
         let told = || applied(&self.layout, &self.manifest, operation);
         let before = told()?;
-        let new = || -> Result<Vec<String>, Trouble> {
-            let after = told()?.unwrap_or_default();
-            Ok(without(&after, before.as_deref().unwrap_or_default()))
-        };
+        let new_in = |after: &[String]| without(after, before.as_deref().unwrap_or_default());
         let ran = operation.step("migrate", || {
             steps
                 .iter()
                 .try_for_each(|command| unit.run(operation, "migrate", command.as_str()))
         });
-        ran.map_err(|trouble| match new() {
-            _ if before.is_none() => trouble,
-            Ok(new) if new.is_empty() => trouble.and("nothing of it is in the database"),
-            Ok(new) => trouble.and(&format!("in the database by now: {}", new.join(", "))),
-            Err(_) => trouble.and("what is in the database now is not known"),
-        })?;
-        let new = new()?;
+        ran.map_err(
+            |trouble| match told().map(|after| new_in(&after.unwrap_or_default())) {
+                _ if before.is_none() => trouble,
+                Ok(new) if new.is_empty() => trouble.and("nothing of it is in the database"),
+                Ok(new) => trouble.and(&format!("in the database by now: {}", new.join(", "))),
+                Err(_) => trouble.and("what is in the database now is not known"),
+            },
+        )?;
+        let after = told()?.unwrap_or_default();
+        let new = new_in(&after);
         if !new.is_empty() {
             operation.remember(format!("applied: {}", new.join(", ")));
             operation.note("migrate", &format!("applied: {}", new.join(", ")));
         }
-        agent.ledger.set_migrated(&self.layout.app, &self.digest)?;
+        let ledger = &agent.ledger;
+        ledger.set_migrated(&self.layout.app, &self.digest, &after)?;
         Ok(Reply::Migrated { unchanged: false })
     }
 }

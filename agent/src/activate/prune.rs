@@ -1,10 +1,11 @@
 //! What is no longer kept. A name goes first, in one step; its files are deleted behind it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use longshore_shared::digest::Sha256Digest;
 use longshore_shared::wire::latest::Slot;
 use semver::Version;
 
@@ -47,6 +48,10 @@ pub(crate) fn prune(
         layout, &releases, &servings,
     ));
     held.extend(super::made::maker(ledger, &layout.app)?);
+    held.extend(alone_with_migrations(
+        &releases,
+        &ledger.migrations(&layout.app)?,
+    ));
     let mut trash = Vec::new();
     let surplus = surplus(&releases, &held, keep as usize);
     let served: Vec<Version> = releases
@@ -69,6 +74,24 @@ pub(crate) fn prune(
         delete_behind(trash);
     }
     Ok(())
+}
+
+/// Those of which no newer one has all migrations: nobody else could undo them.
+fn alone_with_migrations(
+    releases: &[ReleaseRow],
+    migrations: &BTreeMap<Sha256Digest, Vec<String>>,
+) -> Vec<Version> {
+    let mut known = BTreeSet::new();
+    let mut alone = Vec::new();
+    for release in releases {
+        let names = migrations.get(&release.manifest).into_iter().flatten();
+        // Each name is to be remembered, so all of them are looked at.
+        let new = names.filter(|name| known.insert(*name)).count();
+        if new > 0 {
+            alone.push(release.version.clone());
+        }
+    }
+    alone
 }
 
 /// Which releases go: the oldest first, and failed ones before those that were good.
@@ -193,12 +216,11 @@ fn delete_behind(trash: Vec<PathBuf>) {
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use longshore_shared::digest::Sha256Digest;
 
     fn row(minor: u64, verdict: Verdict) -> ReleaseRow {
         ReleaseRow {
             version: Version::new(1, minor, 0),
-            manifest: Sha256Digest::of(b""),
+            manifest: Sha256Digest::of(&[u8::try_from(minor).unwrap()]),
             signer: String::new(),
             commit: String::new(),
             bytes: 0,
@@ -224,5 +246,24 @@ mod tests {
         assert_eq!(surplus(&releases, &[], 3), [v(3), v(1)]);
         assert_eq!(surplus(&releases, &[v(1), v(3)], 3), [v(2), v(4)]);
         assert_eq!(surplus(&releases, &[v(1), v(2), v(3), v(4), v(5)], 2), []);
+    }
+
+    #[test]
+    fn who_is_alone_with_a_migration_is_held() {
+        let good = Verdict::Good;
+        let releases = [row(4, good), row(3, good), row(2, good), row(1, good)];
+        let of = |minor: u8, names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            (Sha256Digest::of(&[minor]), names)
+        };
+        let v = |minor| Version::new(1, minor, 0);
+        let line = BTreeMap::from([of(4, &["a", "b"]), of(2, &["a", "b"]), of(1, &["a"])]);
+        assert_eq!(alone_with_migrations(&releases, &line), [v(4)]);
+        let branches = BTreeMap::from([of(4, &["a"]), of(3, &["a", "x"]), of(2, &["a", "x", "y"])]);
+        assert_eq!(
+            alone_with_migrations(&releases, &branches),
+            [v(4), v(3), v(2)]
+        );
+        assert_eq!(alone_with_migrations(&releases, &BTreeMap::new()), []);
     }
 }

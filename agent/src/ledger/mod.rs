@@ -20,7 +20,7 @@ pub(crate) use previews::{Made, PreviewRow, PreviewWanted};
 pub(crate) use releases::{ReleaseRow, Verdict, Warm};
 
 /// What each schema adds to the one before it. One that was released is never edited.
-const SCHEMAS: [&str; 4] = [
+const SCHEMAS: [&str; 5] = [
     include_str!("schema.sql"),
     "ALTER TABLE releases ADD COLUMN signed INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE servings ADD COLUMN settings INTEGER;",
@@ -34,6 +34,8 @@ const SCHEMAS: [&str; 4] = [
         maker      TEXT,
         recipe     TEXT
     ) STRICT;",
+    // One on each line.
+    "ALTER TABLE migrations ADD COLUMN names TEXT NOT NULL DEFAULT '';",
 ];
 const SCHEMA_VERSION: usize = SCHEMAS.len();
 

@@ -1,5 +1,7 @@
 //! Releases, what was found of them, and which served when.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use longshore_shared::digest::Sha256Digest;
 use longshore_shared::instance::Instance;
@@ -106,13 +108,7 @@ impl Ledger {
         let rows = query.query_map(params![app.as_str()], |row| {
             Ok(ReleaseRow {
                 version: typed(&row.get::<_, String>(0)?)?,
-                manifest: Sha256Digest::parse(&row.get::<_, String>(1)?).map_err(|error| {
-                    rusqlite::Error::FromSqlConversionFailure(
-                        1,
-                        rusqlite::types::Type::Text,
-                        Box::new(error),
-                    )
-                })?,
+                manifest: digest(&row.get::<_, String>(1)?)?,
                 signer: row.get(2)?,
                 commit: row.get(3)?,
                 bytes: row.get::<_, i64>(4)?.unsigned_abs(),
@@ -267,13 +263,38 @@ impl Ledger {
         Ok(())
     }
 
-    pub(crate) fn set_migrated(&self, app: &Instance, manifest: &Sha256Digest) -> Result<()> {
+    /// This release has migrated, and has these migrations; none where it cannot tell.
+    pub(crate) fn set_migrated(
+        &self,
+        app: &Instance,
+        manifest: &Sha256Digest,
+        names: &[String],
+    ) -> Result<()> {
         self.lock().execute(
-            "INSERT OR REPLACE INTO migrations (app, manifest, ran) VALUES (?1, ?2, ?3)",
-            params![app.as_str(), manifest.to_string(), now()],
+            "INSERT OR REPLACE INTO migrations (app, manifest, ran, names) VALUES (?1, ?2, ?3, ?4)",
+            params![app.as_str(), manifest.to_string(), now(), names.join("\n")],
         )?;
         Ok(())
     }
+
+    /// The migrations of each release that has migrated, by its manifest.
+    pub(crate) fn migrations(&self, app: &Instance) -> Result<BTreeMap<Sha256Digest, Vec<String>>> {
+        let connection = self.lock();
+        let mut query =
+            connection.prepare("SELECT manifest, names FROM migrations WHERE app = ?1")?;
+        let rows = query.query_map(params![app.as_str()], |row| {
+            let names: String = row.get(1)?;
+            let names = names.lines().map(str::to_owned).collect();
+            Ok((digest(&row.get::<_, String>(0)?)?, names))
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn digest(text: &str) -> rusqlite::Result<Sha256Digest> {
+    Sha256Digest::parse(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
 }
 
 #[cfg(test)]
