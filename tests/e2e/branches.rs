@@ -151,9 +151,30 @@ fn come_and_go() -> Told {
     for words in [applied, format!("undone: {}", ADDED.join(", "))] {
         assert!(history.contains(&words), "{history}");
     }
-    // And once more; what was undone is done again.
-    ended(&lease.deploy(CORTICO, &release)?, 0);
+    // And once more, as it is by now; what was undone is done again.
+    git(&repository, &["checkout", "--quiet", "my-branch"])?;
+    fs_err::write(
+        repository.folder().join("motto.txt"),
+        "The branch goes on.\n",
+    )?;
+    git(
+        &repository,
+        &["commit", "--quiet", "--all", "--message", "Go on"],
+    )?;
+    git(&repository, &["checkout", "--quiet", "main"])?;
+    let home = lease.controller(CORTICO).in_folder(repository.folder());
+    let key = lease.signing_key();
+    let words = ["deploy", "demo", "--ref", "my-branch", "--key", &key];
+    ended(&home.run(&words)?, 0);
     assert_eq!(in_database(host)?.0, names);
+    let domain = CORTICO.domain();
+    host.sh(&format!(
+        "curl -sf -H 'Host: {domain}' http://127.0.0.1/ | grep -q 'The branch goes on.'"
+    ))?;
+    let status = lease.controller(CORTICO).plain(&["status", "demo"])?;
+    for words in ["my-branch", "ops1", today.trim()] {
+        assert!(status.stdout.contains(words), "{words}: {}", status.all());
+    }
     ended(&lease.controller(CORTICO).run(&["rollback", "demo"])?, 0);
     assert_eq!(in_database(host)?, before);
     Ok(())

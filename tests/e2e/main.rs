@@ -30,6 +30,7 @@ mod outages;
 mod patience;
 mod people;
 mod power_cut;
+mod preview_databases;
 mod preview_faults;
 mod previews;
 mod processes;
@@ -80,6 +81,7 @@ const STORIES: &[&[Story]] = &[
     migrations::STORIES,
     previews::STORIES,
     preview_faults::STORIES,
+    preview_databases::STORIES,
     processes::STORIES,
     sites::STORIES,
     backups::STORIES,

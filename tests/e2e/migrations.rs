@@ -173,6 +173,13 @@ fn after_a_branch() -> Told {
     }
     assert_eq!(scene.applied()?, "0001\n0002\n");
 
+    // Nobody else could undo what is there, so its release is kept while others go.
+    for version in ["1.3.0", "1.4.0", "1.5.0"] {
+        scene.serves(version, &[])?;
+    }
+    let releases = scene.host().sh("ls /srv/longshore/tiny/releases")?;
+    assert_eq!(releases, "1.1.0-branch.1\n1.4.0\n1.5.0\n");
+
     // One that cannot tell what it has says so.
     scene
         .repository

@@ -28,10 +28,6 @@ pub(crate) const STORIES: &[Story] = &[
         name: "preview_faults::an_end_that_was_cut_short_is_begun_anew",
         tell: cut_short,
     },
-    Story {
-        name: "preview_faults::a_database_that_is_written_to_is_copied_whole",
-        tell: whole_database,
-    },
 ];
 
 const TINY: Sample = Sample::Tiny;
@@ -320,53 +316,4 @@ files = ["SERVICE_KEY"]
         0,
     );
     nothing_left(host, "tiny--login")
-}
-
-/// Two tables that are the same at any moment, most of them not in the database's own file.
-const WRITER: &str = r#"import sqlite3
-here = sqlite3.connect("/srv/longshore/tiny/shared/data/app.sqlite3", isolation_level=None)
-here.execute("pragma journal_mode = wal")
-for table in "ab":
-    here.execute(f"create table {table} (n, noise)")
-while True:
-    here.execute("begin")
-    for table in "ab":
-        here.execute(f"insert into {table} values (1, randomblob(20000))")
-    here.execute("commit")
-"#;
-
-fn whole_database() -> Told {
-    let lease = lease(1)?;
-    let host = &lease.hosts[0];
-    let repository = set_up(&lease, "\n[preview]\ncopy = [\"data\"]\n")?;
-    branch(&repository, "login", "1.1.0-login.1")?;
-    host.sh(&format!(
-        "cat > /usr/local/bin/writer.py <<'END'\n{WRITER}END\n\
-         systemd-run --quiet --unit=writer --uid=$(stat -c %u /srv/longshore/tiny/shared/data) python3 /usr/local/bin/writer.py"
-    ))?;
-    let rows = |folder: &str| -> Result<String, Box<dyn std::error::Error>> {
-        let look = format!(
-            "import sqlite3; here = sqlite3.connect('/srv/longshore/{folder}/shared/data/app.sqlite3'); \
-             print(*here.execute('select count(*) from a').fetchone(), *here.execute('select count(*) from b').fetchone(), \
-             *here.execute('pragma integrity_check').fetchone())"
-        );
-        Ok(host.sh(&format!("python3 -c \"{look}\""))?)
-    };
-    until("something is written", 60, || {
-        let size = "stat -c %s /srv/longshore/tiny/shared/data/app.sqlite3 2>/dev/null || echo 0";
-        Ok(host.sh(size)?.trim().parse::<u64>()? > 20 << 20)
-    })?;
-    ended(&up(&lease, &repository, &["--ref", "login"])?, 0);
-    host.sh("systemctl is-active -q writer && systemctl stop writer")?;
-    let copy = rows("tiny--login")?;
-    let words: Vec<&str> = copy.split_whitespace().collect();
-    let [a, b, "ok"] = words.as_slice() else {
-        return Err(copy.into());
-    };
-    assert!(a == b && a.parse::<u32>()? > 400, "{copy}");
-    let own = "stat -c %U /srv/longshore/tiny--login/shared/data/app.sqlite3";
-    assert!(host.sh(own)?.starts_with("pre-"));
-    assert_eq!(run(host, "tiny--login", "cat data/db")?, "original\n");
-    host.sh("! ls -A /srv/longshore/tiny/shared | grep longshore-copy")?;
-    Ok(())
 }

@@ -8,7 +8,7 @@ use longshore_lab::host::Host;
 use crate::stage::Lease;
 use crate::told::Told;
 
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 10] = [
     "/etc",
     "/var",
     "/srv",
@@ -17,9 +17,13 @@ const PLACES: [&str; 8] = [
     "/root",
     "/home",
     "/usr/local",
+    "/opt",
+    "/dev/shm",
 ];
 /// Where else one could be, as the search calls it.
 const ELSEWHERE: [&str; 4] = ["journal", "history", "processes", "units"];
+
+const PLANTED: &str = "planted-for-the-search";
 
 /// Nobody has it but files of the hosts whose paths begin so.
 pub(crate) fn only_in(lease: &Lease, secret: &str, kept: &[&str]) -> Told {
@@ -35,8 +39,16 @@ pub(crate) fn only_in(lease: &Lease, secret: &str, kept: &[&str]) -> Told {
 
 /// Puts one where nobody may have it, into every place at once, and looks whether the search sees all.
 pub(crate) fn are_found(lease: &Lease, app: &str) -> Told {
-    let secret = "planted-for-the-search";
-    let host = &lease.hosts[0];
+    for host in &lease.hosts {
+        is_found_on(host, app)?;
+    }
+    fs_err::write(lease.folder().join("leak"), PLANTED)?;
+    assert_eq!(here(lease, PLANTED)?.len(), 1);
+    Ok(())
+}
+
+fn is_found_on(host: &Host, app: &str) -> Told {
+    let secret = PLANTED;
     for place in PLACES {
         host.sh(&format!("echo {secret} > {place}/leak"))?;
     }
@@ -55,8 +67,6 @@ pub(crate) fn are_found(lease: &Lease, app: &str) -> Told {
             "{place}: {found:?}"
         );
     }
-    fs_err::write(lease.folder().join("leak"), secret)?;
-    assert_eq!(here(lease, secret)?.len(), 1);
     Ok(())
 }
 

@@ -190,16 +190,30 @@ fn week() -> Told {
     let outcome = busy.stop();
     assert_eq!(outcome.failed, 0, "{outcome}");
 
-    // Thursday: a job of ten seconds is at work when a release comes.
-    visit(first, "/enqueue?name=report&seconds=10")?;
+    // Thursday: a long job is at work when a release comes, and still when it serves.
+    let picture = "head -c 5000000 /dev/urandom > /tmp/picture.png; \
+                   curl -sSf -F file=@/tmp/picture.png -H 'Host: HOST' http://127.0.0.1/upload";
+    second.sh(&picture.replace("HOST", &CORTICO.domain()))?;
+    let release = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
+    visit(first, "/enqueue?name=report&seconds=70")?;
     until("the job is begun", || {
         Ok(psql(
             first,
             "select count(*) from board_note where text = 'report begun by 1.1.0'",
         )? == "1")
     })?;
-    ended(&deploy(&lease, &repository, "1.2.0")?, 0);
-    until("the job is done by the release that began it", || {
+    ended(&lease.deploy(CORTICO, &release)?, 0);
+    assert_eq!(visit(first, "/version")?.trim(), "1.2.0");
+    let early = "select count(*) from board_note where text like 'report done%'";
+    assert_eq!(
+        psql(first, early)?,
+        "0",
+        "it was not at work over the switch"
+    );
+    let same =
+        "curl -sSf -H 'Host: HOST' http://127.0.0.1/media/picture.png | cmp - /tmp/picture.png";
+    second.sh(&same.replace("HOST", &CORTICO.domain()))?;
+    patience::until("the job is done by the release that began it", 180, || {
         Ok(psql(
             first,
             "select count(*) from board_note where text = 'report done by 1.1.0'",
@@ -259,16 +273,19 @@ fn week() -> Told {
     let told = controller.run(&["logs", "demo", "tidy", "-n", "50"])?;
     assert!(told.all().contains(" notes"), "{}", told.all());
 
-    secrets_are_where_they_belong(&lease)?;
+    secrets_are_where_they_belong(&lease, &[])?;
     first.sh("grep -q third-of-all-secrets /etc/longshore/apps/cortico.env")?;
     secrets::are_found(&lease, "cortico")
 }
 
-/// The settings of the app, those of before, and what was made of them for a preview.
-fn secrets_are_where_they_belong(lease: &Lease) -> Told {
-    let kept = ["cortico.env", "cortico.earlier/", "cortico--moods.made.env"];
-    let kept = kept.map(|file| format!("/etc/longshore/apps/{file}"));
-    let kept = kept.each_ref().map(String::as_str);
+/// The settings of the app and those of before, and what else has them for now.
+fn secrets_are_where_they_belong(lease: &Lease, for_now: &[&str]) -> Told {
+    let files = ["cortico.env", "cortico.earlier/"];
+    let files = files.iter().chain(for_now);
+    let kept: Vec<String> = files
+        .map(|file| format!("/etc/longshore/apps/{file}"))
+        .collect();
+    let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
     for secret in [
         "first-of-all-secrets",
         "second-of-all-secrets",
@@ -333,7 +350,8 @@ fn second_branch(lease: &Lease, repository: &Repository) -> Told {
         "select count(*) from board_note where text like 'draft%'",
     )?;
     assert_eq!(other, "0");
-    secrets_are_where_they_belong(lease)
+    // Its own settings are made of the app's.
+    secrets_are_where_they_belong(lease, &["cortico--moods.made.env"])
 }
 
 fn the_preview_ends(lease: &Lease) -> Told {

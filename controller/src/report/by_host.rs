@@ -75,6 +75,22 @@ mod tests {
             coloured: false,
         };
         assert_eq!(hosts.line(&name("web-1"), "a\tb"), "web-1     | a b");
+        let painted = ByHost {
+            names: hosts.names.clone(),
+            coloured: true,
+            ..hosts
+        };
+        let line = |host: &str| painted.line(&name(host), "\u{1b}[2J");
+        let (one, other) = (line("web-1"), line("cortico-2"));
+        for (line, colour) in [(&one, COLOURS[0]), (&other, COLOURS[1])] {
+            assert!(line.starts_with(&format!("\u{1b}[{colour}m")), "{line:?}");
+            assert!(line.ends_with("|\u{1b}[0m \\u{1b}[2J"), "{line:?}");
+        }
+        assert_ne!(COLOURS[0], COLOURS[1]);
+        let hosts = ByHost {
+            coloured: false,
+            ..painted
+        };
         let odd = hosts.line(&name("cortico-2"), "\u{1b}[2Jgone");
         assert_eq!(odd, "cortico-2 | \\u{1b}[2Jgone");
         let long = hosts.line(&name("web-1"), &"ä".repeat(1 << 19));

@@ -1,0 +1,124 @@
+//! The database of a preview: a copy of one file, or one from a template.
+
+use longshore_lab::sample::Sample;
+
+use crate::answers::ended;
+use crate::patience::until;
+use crate::previews::{branch, nothing_left, run, set_up, up};
+use crate::stage::lease;
+use crate::told::{Story, Told};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story {
+        name: "preview_databases::one_that_is_written_to_is_copied_whole",
+        tell: whole_database,
+    },
+    Story {
+        name: "preview_databases::one_from_a_template_comes_and_goes_as_the_readme_says",
+        tell: from_template,
+    },
+];
+
+const TINY: Sample = Sample::Tiny;
+
+/// What ops do once.
+const POSTGRESQL: &str = "
+set -e
+cd /
+systemctl start postgresql
+until su postgres -c 'psql -qc \"select 1\"' >/dev/null 2>&1; do sleep 0.2; done
+echo \"create role tiny login createdb password 'known'\" | su postgres -c 'psql -q'
+for name in tiny cortico_template; do su postgres -c \"createdb --owner tiny $name\"; done
+echo 'create table of_template (n int)' | su postgres -c 'psql -q cortico_template'
+";
+
+fn from_template() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    host.sh(POSTGRESQL)?;
+    let readme = fs_err::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))?;
+    let recipe = readme
+        .split("  ```toml\n")
+        .find(|text| text.trim_start().starts_with("[preview]"))
+        .and_then(|text| text.split("  ```").next())
+        .ok_or("the README has no recipe")?;
+    let repository = set_up(&lease, &format!("\n{recipe}"))?;
+    let controller = lease.controller(TINY);
+    let mut set = vec!["settings", "set", "demo"];
+    set.extend([
+        "PGHOST=127.0.0.1",
+        "PGUSER=tiny",
+        "PGPASSWORD=known",
+        "PGDATABASE=tiny",
+    ]);
+    ended(&controller.run(&set)?, 0);
+    let databases = || {
+        host.sh("cd / && su postgres -c 'psql -qAtc \"select datname from pg_database\"' | grep ^tiny | sort")
+    };
+
+    branch(&repository, "login", "1.1.0-login.1")?;
+    ended(&up(&lease, &repository, &["--ref", "login"])?, 0);
+    assert_eq!(databases()?, "tiny\ntiny__login\n");
+    let query = "psql -qAtc \"select current_database(), count(*) from of_template\"";
+    assert_eq!(run(host, "tiny--login", query)?, "tiny__login|0\n");
+    let down = ["preview", "down", "demo", "login"];
+    ended(&controller.run(&down)?, 0);
+    assert_eq!(databases()?, "tiny\n");
+    nothing_left(host, "tiny--login")?;
+
+    // One that breaks off when the database is there and no setting names it.
+    repository.change_app_file(|text| text.replace("\"echo PG", "\"exit 3\", \"echo PG"))?;
+    branch(&repository, "two", "1.1.0-two.1")?;
+    ended(&up(&lease, &repository, &["--ref", "two"])?, 1);
+    assert_eq!(databases()?, "tiny\n");
+    nothing_left(host, "tiny--two")
+}
+
+/// Two tables that are the same at any moment, most of them not in the database's own file.
+const WRITER: &str = r#"import sqlite3
+here = sqlite3.connect("/srv/longshore/tiny/shared/data/app.sqlite3", isolation_level=None)
+here.execute("pragma journal_mode = wal")
+for table in "ab":
+    here.execute(f"create table {table} (n, noise)")
+while True:
+    here.execute("begin")
+    for table in "ab":
+        here.execute(f"insert into {table} values (1, randomblob(20000))")
+    here.execute("commit")
+"#;
+
+fn whole_database() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let repository = set_up(&lease, "\n[preview]\ncopy = [\"data\"]\n")?;
+    branch(&repository, "login", "1.1.0-login.1")?;
+    host.sh(&format!(
+        "cat > /usr/local/bin/writer.py <<'END'\n{WRITER}END\n\
+         systemd-run --quiet --unit=writer --uid=$(stat -c %u /srv/longshore/tiny/shared/data) python3 /usr/local/bin/writer.py"
+    ))?;
+    let rows = |folder: &str| -> Result<String, Box<dyn std::error::Error>> {
+        let look = format!(
+            "import sqlite3; here = sqlite3.connect('/srv/longshore/{folder}/shared/data/app.sqlite3'); \
+             print(*here.execute('select count(*) from a').fetchone(), *here.execute('select count(*) from b').fetchone(), \
+             *here.execute('pragma integrity_check').fetchone())"
+        );
+        Ok(host.sh(&format!("python3 -c \"{look}\""))?)
+    };
+    until("something is written", 60, || {
+        let size = "stat -c %s /srv/longshore/tiny/shared/data/app.sqlite3 2>/dev/null || echo 0";
+        Ok(host.sh(size)?.trim().parse::<u64>()? > 20 << 20)
+    })?;
+    ended(&up(&lease, &repository, &["--ref", "login"])?, 0);
+    host.sh("systemctl is-active -q writer && systemctl stop writer")?;
+    let copy = rows("tiny--login")?;
+    let words: Vec<&str> = copy.split_whitespace().collect();
+    let [a, b, "ok"] = words.as_slice() else {
+        return Err(copy.into());
+    };
+    assert!(a == b && a.parse::<u32>()? > 400, "{copy}");
+    let own = "stat -c %U /srv/longshore/tiny--login/shared/data/app.sqlite3";
+    assert!(host.sh(own)?.starts_with("pre-"));
+    assert_eq!(run(host, "tiny--login", "cat data/db")?, "original\n");
+    host.sh("! ls -A /srv/longshore/tiny/shared | grep longshore-copy")?;
+    Ok(())
+}
