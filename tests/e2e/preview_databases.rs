@@ -29,7 +29,7 @@ systemctl start postgresql
 until su postgres -c 'psql -qc \"select 1\"' >/dev/null 2>&1; do sleep 0.2; done
 echo \"create role tiny login createdb password 'known'\" | su postgres -c 'psql -q'
 for name in tiny cortico_template; do su postgres -c \"createdb --owner tiny $name\"; done
-echo 'create table of_template (n int)' | su postgres -c 'psql -q cortico_template'
+echo 'create table of_template (n int); alter table of_template owner to tiny' | su postgres -c 'psql -q cortico_template'
 ";
 
 fn from_template() -> Told {
@@ -74,10 +74,12 @@ fn from_template() -> Told {
     nothing_left(host, "tiny--two")
 }
 
-/// Two tables that are the same at any moment, most of them not in the database's own file.
-const WRITER: &str = r#"import sqlite3
-here = sqlite3.connect("/srv/longshore/tiny/shared/data/app.sqlite3", isolation_level=None)
-here.execute("pragma journal_mode = wal")
+/// Two tables that are the same at any moment: with a log much of them is not in the database's own file,
+/// and without one it comes and goes with a journal.
+const WRITER: &str = r#"import sqlite3, sys, time
+mode = sys.argv[1]
+here = sqlite3.connect(f"/srv/longshore/tiny/shared/data/{mode}.sqlite3", isolation_level=None, timeout=60)
+here.execute(f"pragma journal_mode = {mode}")
 for table in "ab":
     here.execute(f"create table {table} (n, noise)")
 while True:
@@ -85,7 +87,9 @@ while True:
     for table in "ab":
         here.execute(f"insert into {table} values (1, randomblob(20000))")
     here.execute("commit")
+    time.sleep(0.005)
 "#;
+const MODES: [&str; 2] = ["wal", "delete"];
 
 fn whole_database() -> Told {
     let lease = lease(1)?;
@@ -94,31 +98,41 @@ fn whole_database() -> Told {
     branch(&repository, "login", "1.1.0-login.1")?;
     host.sh(&format!(
         "cat > /usr/local/bin/writer.py <<'END'\n{WRITER}END\n\
-         systemd-run --quiet --unit=writer --uid=$(stat -c %u /srv/longshore/tiny/shared/data) python3 /usr/local/bin/writer.py"
+         for mode in {}; do systemd-run --quiet --unit=writer-$mode --uid=$(stat -c %u /srv/longshore/tiny/shared/data) \
+         python3 /usr/local/bin/writer.py $mode; done",
+        MODES.join(" ")
     ))?;
-    let rows = |folder: &str| -> Result<String, Box<dyn std::error::Error>> {
+    for mode in MODES {
+        until("something is written", 60, || {
+            let size = format!(
+                "stat -c %s /srv/longshore/tiny/shared/data/{mode}.sqlite3 2>/dev/null || echo 0"
+            );
+            Ok(host.sh(&size)?.trim().parse::<u64>()? > 20 << 20)
+        })?;
+    }
+    // What only begins like one is a file like others.
+    host.sh("printf 'SQLite format 3\\0 no more' > /srv/longshore/tiny/shared/data/upload")?;
+    ended(&up(&lease, &repository, &["--ref", "login"])?, 0);
+    for mode in MODES {
+        host.sh(&format!(
+            "systemctl is-active -q writer-{mode} && systemctl stop writer-{mode}"
+        ))?;
+        let file = format!("/srv/longshore/tiny--login/shared/data/{mode}.sqlite3");
         let look = format!(
-            "import sqlite3; here = sqlite3.connect('/srv/longshore/{folder}/shared/data/app.sqlite3'); \
+            "import sqlite3; here = sqlite3.connect('{file}'); \
              print(*here.execute('select count(*) from a').fetchone(), *here.execute('select count(*) from b').fetchone(), \
              *here.execute('pragma integrity_check').fetchone())"
         );
-        Ok(host.sh(&format!("python3 -c \"{look}\""))?)
-    };
-    until("something is written", 60, || {
-        let size = "stat -c %s /srv/longshore/tiny/shared/data/app.sqlite3 2>/dev/null || echo 0";
-        Ok(host.sh(size)?.trim().parse::<u64>()? > 20 << 20)
-    })?;
-    ended(&up(&lease, &repository, &["--ref", "login"])?, 0);
-    host.sh("systemctl is-active -q writer && systemctl stop writer")?;
-    let copy = rows("tiny--login")?;
-    let words: Vec<&str> = copy.split_whitespace().collect();
-    let [a, b, "ok"] = words.as_slice() else {
-        return Err(copy.into());
-    };
-    assert!(a == b && a.parse::<u32>()? > 400, "{copy}");
-    let own = "stat -c %U /srv/longshore/tiny--login/shared/data/app.sqlite3";
-    assert!(host.sh(own)?.starts_with("pre-"));
+        let copy = host.sh(&format!("python3 -c \"{look}\""))?;
+        let words: Vec<&str> = copy.split_whitespace().collect();
+        let [a, b, "ok"] = words.as_slice() else {
+            return Err(copy.into());
+        };
+        assert!(a == b && a.parse::<u32>()? > 400, "{mode}: {copy}");
+        assert!(host.sh(&format!("stat -c %U {file}"))?.starts_with("pre-"));
+    }
     assert_eq!(run(host, "tiny--login", "cat data/db")?, "original\n");
+    run(host, "tiny--login", "grep -q no.more data/upload")?;
     host.sh("! ls -A /srv/longshore/tiny/shared | grep longshore-copy")?;
     Ok(())
 }

@@ -270,7 +270,7 @@ files = ["SERVICE_KEY"]
     repository.commit("1.1.0-login.2", &Behaviour::Good)?;
     let answer = up(&lease, &repository, &[])?;
     ended(&answer, 4);
-    for words in ["made by another", "longshore preview down demo login"] {
+    for words in ["was not made by", "longshore preview down demo login"] {
         assert!(answer.all().contains(words), "{words}: {}", answer.all());
     }
     let there = run(host, "tiny--login", "cat data/db; echo $LONGSHORE_VERSION")?;

@@ -356,7 +356,13 @@ fn in_the_way() -> Told {
     refused(&["--ref", "main"], 2, &["longshore return demo"])?;
     refused(&["--ref", "../x"], 2, &["../x is no branch"])?;
     // Others mean another one by it.
-    refused(&["--ref", "HEAD"], 2, &["HEAD is no branch"])?;
+    let origin = ["update-ref", "refs/remotes/origin/HEAD", "main"];
+    git(&repository, &origin)?;
+    for name in ["HEAD", "origin/HEAD", "other~0", "v1.1.0-d.1"] {
+        refused(&["--ref", name], 2, &[&format!("{name} is no branch")])?;
+    }
+    // A tag of its name is not it.
+    git(&repository, &["tag", "feature/login", "main"])?;
     refused(
         &["--ref", "other", "--name", "../x"],
         2,
@@ -368,7 +374,9 @@ fn in_the_way() -> Told {
     let names: Vec<Value> = listed(&lease, TINY)?;
     let name = names[0]["app"].as_str().unwrap_or_default().to_owned();
     assert!(name.len() <= 36 && name.starts_with("tiny--xxxx"), "{name}");
-    ended(&up(&lease, &repository, &["--ref", "feature/login"])?, 0);
+    let answer = up(&lease, &repository, &["--ref", "feature/login"])?;
+    ended(&answer, 0);
+    assert!(answer.all().contains("1.1.0-a.1"), "{}", answer.all());
     let taken = [
         "there is a preview feature-login already",
         "feature/login, by ops1",

@@ -17,12 +17,13 @@ const NEXT: &str = "see that [preview] `copy` names what is in the app's shared/
 const SCRIPT: &str = r#"set -o pipefail
 reader=$1 from=$2 writer=$3 to=$4 agent=$5
 shift 5
-as() { setpriv --reuid="$1" --regid="$2" --clear-groups "${@:3}"; }
+as() { setpriv --reuid="$1" --regid="$2" --clear-groups --no-new-privs "${@:3}"; }
 { as $reader tar --directory="$from" --create --file=- -- "$@"; [ $? -le 1 ]; } |
     as $writer tar --directory="$to" --extract --file=- --no-same-owner || exit
+as $reader find "$from" -maxdepth 1 -name '.longshore-copy.*' -mmin +1440 -exec rm -rf -- {} +
 whole=$(as $reader mktemp --directory "$from/.longshore-copy.XXXXXX") || exit
 trap 'as $reader rm -rf "$whole"' EXIT
-as $reader "$agent" snapshot "$from" "$whole" "$@" || exit
+as $reader "$agent" snapshot -- "$from" "$whole" "$@" || exit
 as $reader find "$whole" -type f -printf '%P\0' | as $writer xargs --null --no-run-if-empty \
     sh -c 'cd "$0" && for file; do rm -f -- "$file-wal" "$file-shm" "$file-journal"; done' "$to" || exit
 as $reader tar --directory="$whole" --create --file=- . |

@@ -1,18 +1,25 @@
 //! Databases of SQLite among what a preview gets a copy of. Their files, copied while somebody writes, would
 //! be of no one moment, so SQLite itself copies them.
 
+use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
+
+use crate::journal;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Nobody writes for longer without a pause.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+/// So long it is tried without holding anybody up.
+const BY_PARTS: Duration = Duration::from_secs(10);
+/// Pages, most of them of 4 KiB.
+const PART: i32 = 4096;
 
 /// Why there is no copy.
 #[derive(Debug, Error)]
@@ -29,26 +36,68 @@ pub(crate) enum SnapshotError {
 }
 
 /// Copies those at and below `paths` of one folder into another, each to where it is. It is run by whoever
-/// may read them, and follows no links.
+/// may read them, and follows no links. What goes away meanwhile is passed over.
 pub(crate) fn snapshot(from: &Path, to: &Path, paths: Vec<PathBuf>) -> Result<(), SnapshotError> {
     let mut left = paths;
     while let Some(inner) = left.pop() {
         let path = from.join(&inner);
-        let kind = fs_err::symlink_metadata(&path)?.file_type();
-        if kind.is_dir() {
-            for entry in fs_err::read_dir(&path)? {
-                left.push(inner.join(entry?.file_name()));
+        let entries = match look(&path) {
+            Ok(Found::Folder(entries)) => entries,
+            Ok(Found::Database) => {
+                copy_if_sound(&path, &to.join(&inner))?;
+                continue;
             }
-        } else if kind.is_file() && is_database(&path)? {
-            let copy = to.join(&inner);
-            if let Some(place) = copy.parent() {
-                fs_err::create_dir_all(place)?;
-            }
-            copy_database(&path, &copy)?;
-            fs_err::set_permissions(&copy, fs_err::metadata(&path)?.permissions())?;
-        }
+            Ok(Found::Nothing) => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        left.extend(entries.into_iter().map(|name| inner.join(name)));
     }
     Ok(())
+}
+
+enum Found {
+    Folder(Vec<OsString>),
+    Database,
+    Nothing,
+}
+
+fn look(path: &Path) -> io::Result<Found> {
+    let kind = fs_err::symlink_metadata(path)?.file_type();
+    Ok(if kind.is_dir() {
+        let entries = fs_err::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
+        Found::Folder(entries.collect::<io::Result<_>>()?)
+    } else if kind.is_file() && is_database(path)? {
+        Found::Database
+    } else {
+        Found::Nothing
+    })
+}
+
+/// What only begins like one stays the file that it is: anybody may have uploaded it.
+fn copy_if_sound(from: &Path, to: &Path) -> Result<(), SnapshotError> {
+    if let Some(place) = to.parent() {
+        fs_err::create_dir_all(place)?;
+    }
+    match copy_database(from, to) {
+        Err(SnapshotError::Database { path, source }) if is_none(&source) => {
+            journal::say(&format!("{path} is copied as a file: {source}"));
+            Ok(fs_err::remove_file(to)?)
+        }
+        Err(error) => Err(error),
+        Ok(()) => Ok(fs_err::set_permissions(
+            to,
+            fs_err::metadata(from)?.permissions(),
+        )?),
+    }
+}
+
+fn is_none(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)
+    )
 }
 
 fn is_database(path: &Path) -> io::Result<bool> {
@@ -70,15 +119,25 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), SnapshotError> {
     let mut to = Connection::open(to).map_err(tell)?;
     // Nothing lasts of it but what is copied on from here.
     to.pragma_update(None, "synchronous", "OFF").map_err(tell)?;
+    let mode: String = from
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .map_err(tell)?;
     let backup = Backup::new(&from, &mut to).map_err(tell)?;
     let begun = Instant::now();
-    while backup.step(-1).map_err(tell)? != StepResult::Done {
-        if begun.elapsed() > PATIENCE {
-            return Err(SnapshotError::Busy { path });
+    loop {
+        // Without a log whoever writes waits for whoever reads, so they get pauses; and each write in one
+        // of them begins the copy anew.
+        let pages = match mode != "wal" && begun.elapsed() < BY_PARTS {
+            true => PART,
+            false => -1,
+        };
+        match backup.step(pages).map_err(tell)? {
+            StepResult::Done => return Ok(()),
+            StepResult::More => {}
+            _ if begun.elapsed() > PATIENCE => return Err(SnapshotError::Busy { path }),
+            _ => std::thread::sleep(BETWEEN_TRIES),
         }
-        std::thread::sleep(BETWEEN_TRIES);
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -91,6 +150,7 @@ mod tests {
         let here = |name: &str| folder.path().join(name);
         fs_err::create_dir_all(here("data/deep")).unwrap();
         fs_err::write(here("data/text"), "SQLite format 3").unwrap();
+        fs_err::write(here("data/broken"), "SQLite format 3\0 and no more").unwrap();
         let writer = Connection::open(here("data/deep/db")).unwrap();
         writer.pragma_update(None, "journal_mode", "WAL").unwrap();
         writer
@@ -98,8 +158,10 @@ mod tests {
             .unwrap();
         rustix::fs::symlink(here("data/deep/db"), here("data/link")).unwrap();
         let copies = here("copies");
-        snapshot(folder.path(), &copies, vec!["data".into()]).unwrap();
-        assert!(!copies.join("data/text").exists() && !copies.join("data/link").exists());
+        snapshot(folder.path(), &copies, vec!["data".into(), "gone".into()]).unwrap();
+        for other in ["text", "broken", "link"] {
+            assert!(!copies.join("data").join(other).exists(), "{other}");
+        }
         let copy = Connection::open(copies.join("data/deep/db")).unwrap();
         let sum: i64 = copy
             .query_row("SELECT sum(n) FROM t", [], |row| row.get(0))

@@ -19,6 +19,8 @@ use crate::operation::{Operation, Trouble};
 use crate::settings::{self, files};
 
 const STEP: &str = "create";
+/// A wrapped value has lines of 64 letters or 76, and the last one may be shorter.
+const SHORTEST_NOISE: usize = 24;
 
 /// Makes what is not there yet. What a try that never came to serve has made is taken away first.
 pub(crate) fn make(
@@ -41,12 +43,12 @@ pub(crate) fn make(
     let row = agent.ledger.preview(app)?;
     let made = row.as_ref().map_or(Made::Nothing, |row| row.made);
     let fits = row.and_then(|row| row.recipe) == Some(hooks.recipe());
-    let is_other = made == Made::All && hooks.makes_something() && !fits;
+    let is_as_wanted = !hooks.makes_something() || (made == Made::All && fits);
     // Somebody works with it, and what runs would find the app's own where it is gone.
-    if is_other && !agent.ledger.servings(app)?.is_empty() {
+    if !is_as_wanted && !agent.ledger.servings(app)?.is_empty() {
         return Err(Trouble::refused(
             format!(
-                "what {app} has was made by another `copy` or `create` in [preview] than that of {version}, and data may be in it by now"
+                "what {app} has was not made by the `copy` and `create` in [preview] of {version}, and data may be in it by now"
             ),
             format!(
                 "take it away, and bring the branch again: {}",
@@ -54,7 +56,7 @@ pub(crate) fn make(
             ),
         ));
     }
-    if made == Made::Begun || is_other {
+    if made == Made::Begun || (made == Made::All && !is_as_wanted) {
         let undone = hook::undo(agent, &layout, operation);
         undone.map_err(|trouble| trouble.and("so it cannot be made anew"))?;
         settings::give(&layout, &Settings::new())?;
@@ -133,17 +135,25 @@ struct Heard {
     in_hidden: bool,
     /// A value has begun that takes more than a line, and nobody knows where it ends.
     in_value: bool,
+    /// The setting of the line before.
+    before: Option<String>,
 }
 
 impl Heard {
     fn hides(&mut self, said: &Said) -> bool {
         let goes_on = std::mem::replace(&mut self.in_hidden, said.goes_on);
-        if goes_on {
+        let before = self.before.take();
+        if goes_on || self.in_value {
+            return true;
+        }
+        if let Some(name) = before.filter(|_| is_noise(&said.text)) {
+            self.unusable.get_or_insert(name);
+            self.in_value = true;
             return true;
         }
         let Some((name, value)) = assignment(&said.text) else {
-            self.in_hidden = self.in_value && said.goes_on;
-            return self.in_value;
+            self.in_hidden = false;
+            return false;
         };
         let begins = said.text.starts_with(name) && name.chars().all(capital);
         self.in_value |= begins && goes_on_below(value);
@@ -152,14 +162,15 @@ impl Heard {
             (Ok(name), Ok(value)) if begins && whole => drop(self.given.insert(name, value)),
             // In the middle of a line it is no setting, but may well be a secret.
             _ if !begins => self.passed_over.push(name.to_owned()),
-            _ => self.unusable = Some(name.to_owned()),
+            _ => drop(self.unusable.get_or_insert(name.to_owned())),
         }
+        self.before = begins.then(|| name.to_owned());
         true
     }
 
     /// What was not shown, for whoever looks for it.
     fn end_of_command(&mut self) -> Vec<String> {
-        (self.in_hidden, self.in_value) = (false, false);
+        (self.in_hidden, self.in_value, self.before) = (false, false, None);
         let names = std::mem::take(&mut self.passed_over).into_iter();
         let note = |name| {
             format!(
@@ -174,7 +185,16 @@ impl Heard {
 fn goes_on_below(value: &str) -> bool {
     let value = value.trim_end();
     let armour = value.contains("-----BEGIN ") && !value.contains("-----END ");
-    armour || matches!(value, "{" | "[")
+    let open = |brackets: [char; 2]| {
+        let [begins, ends] = brackets.map(|bracket| value.matches(bracket).count());
+        value.starts_with(brackets[0]) && begins > ends
+    };
+    armour || open(['{', '}']) || open(['[', ']'])
+}
+
+/// What nobody says to a person: the next line of what was wrapped.
+fn is_noise(line: &str) -> bool {
+    line.len() >= SHORTEST_NOISE && !line.contains(char::is_whitespace)
 }
 
 fn capital(c: char) -> bool {
@@ -252,7 +272,15 @@ mod tests {
             goes_on: false,
         };
         assert!(!known.hides(&done));
-        for value in ["{", "["] {
+        let wrapped = "a".repeat(76);
+        let (known, hidden) = heard(&[(&format!("A={wrapped}"), false), (&wrapped, false)]);
+        assert_eq!(hidden, [true, true]);
+        assert_eq!(known.unusable.as_deref(), Some("A"));
+        let (mut known, hidden) = heard(&[("KEY=-----BEGIN KEY", false), ("kXo3Yz1QbA8s=", false)]);
+        assert_eq!(hidden, [true, true]);
+        assert_eq!(known.end_of_command(), [""; 0]);
+        assert_eq!(known.unusable.as_deref(), Some("KEY"));
+        for value in ["{", "[", "{\"b\": 1,"] {
             let (known, hidden) = heard(&[(&format!("A={value}"), false), ("two", false)]);
             assert_eq!(
                 (hidden, known.given.len()),
@@ -260,7 +288,7 @@ mod tests {
                 "{value}"
             );
         }
-        let (known, hidden) = heard(&[("A={\"b\": [1]},{", false), ("no room", false)]);
+        let (known, hidden) = heard(&[("A={\"b\": [1]}", false), ("no room", false)]);
         assert_eq!((hidden, known.given.len()), (vec![true, false], 1));
     }
 

@@ -128,18 +128,22 @@ impl Repository {
         self.ask(["symbolic-ref", "--quiet", "--short", "HEAD"])
     }
 
-    /// Whether there is a branch of this name, here or at its remote.
-    pub fn has_branch(&self, name: &str) -> Result<bool, GitError> {
-        for place in ["refs/heads", "refs/remotes/origin"] {
-            let name = format!("{place}/{name}");
-            if self
-                .ask(["rev-parse", "--verify", "--quiet", &name])?
-                .is_some()
-            {
-                return Ok(true);
-            }
+    /// What the branch of this name is called without doubt, here or at its remote: a tag may have its name,
+    /// too. `HEAD` is no branch.
+    pub fn branch_called(&self, name: &str) -> Result<Option<String>, GitError> {
+        for place in ["heads", "remotes/origin"] {
+            let called = format!("refs/{place}/{name}");
+            let there = self.ask(["show-ref", "--verify", "--hash", &called])?;
+            let Some(hash) = there.filter(|_| name != "HEAD") else {
+                continue;
+            };
+            let plain = self.ask(["rev-parse", "--verify", "--quiet", name])?;
+            return Ok(Some(match plain == Some(hash) {
+                true => name.to_owned(),
+                false => format!("{place}/{name}"),
+            }));
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// A setting of git, where it is set.

@@ -58,7 +58,7 @@ pub(super) async fn run(args: &UpArgs, context: &Context) -> Result<Exit, Comman
     let environment = inventory.environment(&args.environment)?;
     let app = context.app_itself(environment)?;
     environment.allows_previews(&app)?;
-    let branch = branch(args.git_ref.as_deref(), context)?;
+    let (branch, git_ref) = branch(args.git_ref.as_deref(), context)?;
     refuse_own_branch(&branch, environment, &app)?;
     let slug = args.name.clone();
     let slug = slug.unwrap_or_else(|| Slug::of_branch(&branch));
@@ -70,7 +70,7 @@ pub(super) async fn run(args: &UpArgs, context: &Context) -> Result<Exit, Comman
     });
     let what = WhatArgs {
         release: None,
-        git_ref: Some(args.git_ref.clone().unwrap_or(branch)),
+        git_ref: Some(git_ref),
         version: None,
         key: args.key.clone(),
     };
@@ -105,20 +105,21 @@ fn short(name: &str) -> &str {
 }
 
 /// The one that is named, else the one that is checked out. Two people may mean others by HEAD, and by a
-/// branch they do not.
-fn branch(name: Option<&str>, context: &Context) -> Result<String, CommandError> {
+/// branch they do not. Also what git calls it without doubt.
+fn branch(name: Option<&str>, context: &Context) -> Result<(String, String), CommandError> {
     let unknown =
         |error| CommandError::configuration("cannot tell which branches are here").caused_by(error);
     let here = Repository::find(&context.folder()?).map_err(unknown)?;
-    let Some(name) = name else {
-        return here.branch().map_err(unknown)?.ok_or_else(|| {
+    let checked_out = || {
+        here.branch().map_err(unknown)?.ok_or_else(|| {
             CommandError::usage("no branch is checked out here").hint("Name one: --ref my-branch")
-        });
+        })
     };
-    let branch = short(name);
-    match here.has_branch(branch).map_err(unknown)? {
-        true => Ok(branch.to_owned()),
-        false => Err(
+    let name = name.map_or_else(checked_out, |name| Ok(name.to_owned()))?;
+    let branch = short(&name);
+    match here.branch_called(branch).map_err(unknown)? {
+        Some(called) => Ok((branch.to_owned(), called)),
+        None => Err(
             CommandError::usage(format!("{name} is no branch, and a preview is of one"))
                 .hint("See which there are: git branch --all")
                 .hint("Make one of it: git branch my-branch COMMIT"),
