@@ -60,23 +60,30 @@ impl Leave {
             return Ok(nothing());
         }
         // Whatever cannot be told, nobody undoes.
+        let mut remark = None;
         let left = operation.step("compare", || {
-            let Some(here) = applied(&self.layout, from, operation)? else {
+            let here = applied(&self.layout, from, operation)?.unwrap_or_default();
+            if here.is_empty() {
                 return Ok(Vec::new());
-            };
+            }
             let Some(known) = applied(&self.layout, &self.to, operation)? else {
-                operation.note("compare", &cannot_tell(&self.to, &here));
+                remark = Some(cannot_tell(&self.to, &here));
                 return Ok(Vec::new());
             };
             Ok(without(&here, &known))
         })?;
         if left.is_empty() {
-            return Ok(nothing());
+            return Ok(Reply::Left {
+                stay: Vec::new(),
+                undone: Vec::new(),
+                remark,
+            });
         }
         if self.on_leave == OnLeave::Never {
             return Ok(Reply::Left {
                 stay: left,
                 undone: Vec::new(),
+                remark,
             });
         }
         operation.step("undo", || {
@@ -87,6 +94,7 @@ impl Leave {
         Ok(Reply::Left {
             stay: Vec::new(),
             undone: left,
+            remark,
         })
     }
 
@@ -167,6 +175,7 @@ fn nothing() -> Reply {
     Reply::Left {
         stay: Vec::new(),
         undone: Vec::new(),
+        remark: None,
     }
 }
 

@@ -69,6 +69,7 @@ fn ended(agent: &Agent, id: u64, row: Option<OperationRow>) -> Result<Reply, Tro
         ("leave", _) => Ok(Reply::Left {
             stay: Vec::new(),
             undone: Vec::new(),
+            remark: None,
         }),
         ("migrate", _) => Ok(Reply::Migrated { unchanged }),
         ("create", _) => Ok(Reply::PreviewMade { unchanged }),

@@ -2,6 +2,7 @@
 //! have, then its own.
 
 use longshore_shared::wire::latest::{Order, Problem, Reply};
+use semver::Version;
 
 use super::Goal;
 use super::member::{Member, Stakes};
@@ -72,13 +73,26 @@ impl Run {
         };
         let (stay, undone) = match self.order(member, order, None, Stakes::Migration).await {
             None => return,
-            Some(Reply::Left { stay, undone }) => (stay, undone),
-            Some(other) => return member.ended_by(other),
+            Some(Reply::Left {
+                stay,
+                undone,
+                remark,
+            }) => {
+                if let Some(remark) = remark {
+                    self.job.reach.report.event(RunEvent::Note(remark));
+                }
+                (stay, undone)
+            }
+            Some(other) => {
+                // Some of it may have been undone, and what serves has it.
+                member.undone = Some(Vec::new());
+                return member.ended_by(other);
+            }
         };
         let note = |what: String| self.job.reach.report.event(RunEvent::Note(what));
         if !undone.is_empty() {
             note(format!("undone in the database: {}", undone.join(", ")));
-            member.undone = undone;
+            member.undone = Some(undone);
         }
         if stay.is_empty() {
             return;
@@ -98,31 +112,53 @@ impl Run {
     /// What was undone for a release that does not serve after all is done again for the one that does.
     pub(super) async fn migrate_again(&self, mut members: Vec<Member>) -> Vec<Member> {
         for member in &mut members {
-            let undone = std::mem::take(&mut member.undone).join(", ");
             let serves = member.serves.version().cloned();
-            if undone.is_empty() || serves == self.version_for(member) {
-                continue;
+            if serves.is_none() || serves != self.version_for(member) {
+                self.have_again(member, serves).await;
             }
-            let Some(version) = serves else {
-                member.remark(format!(
-                    "undone in the database: {undone}; what serves may be without them: deploy it again"
-                ));
-                continue;
-            };
-            let app = self.job.plan.app.clone();
-            let order = Order::Migrate {
-                app,
-                version: version.clone(),
-            };
-            let again = match member.insist(order).await {
-                Ok(_) => format!("{version} still serves, and has migrated again: {undone}"),
-                Err(why) => format!(
-                    "{version} still serves, and what was undone could not be done again ({why}): {undone}. Deploy it again"
-                ),
-            };
-            member.remark(again);
         }
         members
+    }
+
+    /// The same for what hosts are about to go back to: it has to find what it needs when it starts.
+    pub(super) async fn migrate_back(&self, mut members: Vec<Member>) -> Vec<Member> {
+        for member in &mut members {
+            let before = member.before.version().cloned();
+            self.have_again(member, before).await;
+        }
+        members
+    }
+
+    async fn have_again(&self, member: &mut Member, version: Option<Version>) {
+        let Some(undone) = member.undone.take() else {
+            return;
+        };
+        let undone = match undone.is_empty() {
+            true => "what was undone".to_owned(),
+            false => undone.join(", "),
+        };
+        let Some(version) = version else {
+            return member.remark(format!(
+                "undone in the database: {undone}; what serves may need it: deploy it again"
+            ));
+        };
+        let app = self.job.plan.app.clone();
+        let order = Order::Migrate {
+            app,
+            version: version.clone(),
+        };
+        let why = match member.insist(order).await {
+            Ok(Reply::Migrated { unchanged: false } | Reply::Switched(_)) => {
+                return member.remark(format!("{version} has migrated again: {undone}"));
+            }
+            // Nothing was undone yet.
+            Ok(Reply::Migrated { unchanged: true }) => return,
+            Ok(_) => "the agent gave an answer that does not fit the order".to_owned(),
+            Err(why) => why,
+        };
+        member.remark(format!(
+            "{version} could not migrate again ({why}), and needs it: {undone}. Deploy it again"
+        ));
     }
 
     pub(super) async fn migrate_one(&self, member: &mut Member) {

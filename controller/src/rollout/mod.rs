@@ -181,6 +181,7 @@ impl Run {
         let switched = |member: &Member| member.progress == Progress::Switched;
         // Where a restart failed, what served goes on, and it is the same release as elsewhere.
         if failed && !self.only_restarts() && members.iter().any(switched) {
+            let members = self.migrate_back(members).await;
             return self.phase(Phase::Return, members).await;
         }
         match failed {

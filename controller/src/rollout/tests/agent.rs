@@ -153,7 +153,12 @@ impl PlayedAgent {
             }
             Order::Leave { .. } => {
                 let (stay, undone) = (vec![], vec![]);
-                return vec![done(Reply::Left { stay, undone })];
+                let remark = None;
+                return vec![done(Reply::Left {
+                    stay,
+                    undone,
+                    remark,
+                })];
             }
             Order::Migrate { .. } if self.trouble == Trouble::MigrationFails => (
                 "migrate",

@@ -331,6 +331,9 @@ pub enum Reply {
         /// Those that stay in the database.
         stay: Vec<String>,
         undone: Vec<String>,
+        /// What nobody could tell.
+        #[serde(default)]
+        remark: Option<String>,
     },
     Switched(Switched),
     Settings(SettingsState),
