@@ -20,6 +20,9 @@ use crate::trash;
 /// So many releases of a preview are kept.
 const MOST_OF_PREVIEW: u32 = 2;
 
+/// More branches that left something behind are nobody's to remember.
+const MOST_ALONE: usize = 10;
+
 static TRASH: AtomicU64 = AtomicU64::new(0);
 
 /// Keeps `keep` releases of an app, and always what is or was in a slot and what a rollback would
@@ -48,12 +51,17 @@ pub(crate) fn prune(
         layout, &releases, &servings,
     ));
     held.extend(super::made::maker(ledger, &layout.app)?);
-    held.extend(alone_with_migrations(
-        &releases,
-        &ledger.migrations(&layout.app)?,
-    ));
+    // Those are kept beside the others. A preview's database goes with it.
+    let mut alone = alone_with_migrations(&releases, &ledger.migrations(&layout.app)?);
+    alone.retain(|version| layout.app.preview().is_none() && !held.contains(version));
+    alone.truncate(MOST_ALONE);
+    let counted: Vec<ReleaseRow> = releases
+        .iter()
+        .filter(|release| !alone.contains(&release.version))
+        .cloned()
+        .collect();
     let mut trash = Vec::new();
-    let surplus = surplus(&releases, &held, keep as usize);
+    let surplus = surplus(&counted, &held, keep as usize);
     let served: Vec<Version> = releases
         .iter()
         .filter(|release| {
