@@ -240,7 +240,7 @@ pub(crate) fn log(unit: &str, lines: usize, since: Option<Timestamp>) -> Vec<Str
         format!("--since=@{seconds}.{rest:06}")
     }));
     // The last words of what has just died may be on their way; without them this says less.
-    drop(command::run("journalctl", &["--sync".to_owned()]));
+    drop(command::run("timeout", &["5", "journalctl", "--sync"]));
     let said = command::run("journalctl", &words).unwrap_or_default();
     said.lines().map(command::printable).collect()
 }

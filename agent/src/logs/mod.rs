@@ -56,13 +56,19 @@ impl Lines {
     ) -> Result<(Self, Programs), CommandError> {
         let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
         let mut all = Programs::default();
-        // Whoever follows has been told already what was said last.
+        // Whoever follows has been told already what was said last. journald itself counts lines that are
+        // not looked through.
         let last = (!wanted.follow).then_some(wanted.lines as usize);
+        let looked_through = last.filter(|_| wanted.grep.is_some());
         if let Some(words) = journal_lines::words(layout, wanted) {
             let grep = wanted.grep.clone();
-            all.read("journalctl", &words, sender.clone(), last, move |raw| {
-                journal_lines::parse(raw).filter(|line| has(line, grep.as_deref()))
-            })?;
+            all.read(
+                "journalctl",
+                &words,
+                sender.clone(),
+                looked_through,
+                move |raw| journal_lines::parse(raw).filter(|line| has(line, grep.as_deref())),
+            )?;
         }
         if let Some(domain) = wanted
             .domain

@@ -1,10 +1,11 @@
 //! Lines that came and are not shown yet: those of all hosts by time, and each once.
 //!
-//! Whoever follows is told first what was said before, which ends, and then what is said from its last line
-//! on. Only so are the last lines those of all hosts, in order, however late a host answers.
+//! Whoever follows is told first what was said before, which ends, and then what is said from shortly before
+//! its last line on. Only so are the last lines those of all hosts, in order, however late a host answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use longshore_shared::name::HostName;
@@ -12,8 +13,8 @@ use longshore_shared::wire::latest::LogLine;
 
 use crate::event::{HostEvent, Report, RunEvent};
 
-/// nginx's own file tells seconds, journald microseconds.
-const NGINX: &str = "nginx";
+/// Several programs tell what a host says, and none of them waits for the others.
+const OVERLAP: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Heard(Mutex<Lines>);
@@ -21,32 +22,63 @@ pub(super) struct Heard(Mutex<Lines>);
 #[derive(Default)]
 struct Lines {
     waiting: Vec<(HostName, LogLine)>,
-    hosts: BTreeMap<HostName, Seen>,
+    hosts: BTreeMap<HostName, Part>,
+}
+
+/// What is known of a host.
+enum Part {
+    /// What it said before, as far as it came.
+    Before(Vec<LogLine>),
+    Since(Seen),
 }
 
 /// The end of what a host said before.
 #[derive(Default)]
 struct Seen {
-    /// By whether it is nginx's file: the last time, and all that was said then.
-    last: BTreeMap<bool, (Timestamp, Vec<String>)>,
-    follows: bool,
+    since: Option<Timestamp>,
+    /// There were older lines than this, which nobody asked for.
+    oldest: Option<Timestamp>,
+    known: Vec<LogLine>,
 }
 
 impl Heard {
-    /// All of them, in order.
+    /// All that can be shown, in order.
     pub(super) fn take(&self) -> Vec<(HostName, LogLine)> {
         let mut lines = std::mem::take(&mut self.lines().waiting);
         lines.sort_by_key(|(_, line)| line.at);
         lines
     }
 
-    /// From now on this host is followed: since the second of its last line, or the beginning.
-    pub(super) fn follow(&self, host: &HostName) -> Option<Timestamp> {
+    /// All was told that this host said before, of which the last `most` lines are shown. From when on it is
+    /// to tell what comes: nothing where it said nothing.
+    pub(super) fn has_told(&self, host: &HostName, most: usize) -> Option<Timestamp> {
         let mut lines = self.lines();
-        let seen = lines.hosts.entry(host.clone()).or_default();
-        seen.follows = true;
-        let last = seen.last.values().map(|(at, _)| *at).max()?;
-        Timestamp::from_second(last.as_second()).ok()
+        let before = lines
+            .hosts
+            .insert(host.clone(), Part::Since(Seen::default()));
+        let Some(Part::Before(mut before)) = before else {
+            return None;
+        };
+        before.sort_by_key(|line| line.at);
+        let older = before.len().saturating_sub(most);
+        let is_all = before.len() < most;
+        let before = before.split_off(older);
+        let last = before.last()?.at;
+        let since = (last - OVERLAP).as_second();
+        let seen = Seen {
+            since: Timestamp::from_second(since).ok(),
+            oldest: before.first().map(|line| line.at).filter(|_| !is_all),
+            known: before
+                .iter()
+                .filter(|line| line.at.as_second() >= since)
+                .cloned()
+                .collect(),
+        };
+        let since = seen.since;
+        lines.hosts.insert(host.clone(), Part::Since(seen));
+        let shown = before.into_iter().map(|line| (host.clone(), line));
+        lines.waiting.extend(shown);
+        since
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -55,44 +87,38 @@ impl Heard {
 }
 
 impl Seen {
-    /// Whether nobody was told of this line yet.
+    /// Whether nobody was told of this line yet. Clocks can go back, and then what is old is new.
     fn is_new(&mut self, line: &LogLine) -> bool {
-        let last = self.last.get_mut(&(line.of == NGINX));
-        if self.follows {
-            let Some((at, texts)) = last else { return true };
-            let known = texts.iter().position(|text| *text == line.text);
-            return match known.filter(|_| line.at == *at) {
-                Some(known) => {
-                    texts.swap_remove(known);
-                    false
-                }
-                None => line.at >= *at,
-            };
+        let known = self.known.iter().position(|known| known == line);
+        if let Some(known) = known {
+            self.known.swap_remove(known);
+            return false;
         }
-        match last {
-            Some((at, texts)) if *at == line.at => texts.push(line.text.clone()),
-            Some((at, _)) if *at > line.at => {}
-            _ => {
-                let texts = vec![line.text.clone()];
-                self.last.insert(line.of == NGINX, (line.at, texts));
-            }
-        }
-        true
+        let (Some(since), Some(oldest)) = (self.since, self.oldest) else {
+            return true;
+        };
+        line.at < since || line.at >= oldest
     }
 }
 
 impl Report for Heard {
     fn event(&self, event: RunEvent) {
-        if let RunEvent::Host {
+        let RunEvent::Host {
             host,
-            what: HostEvent::Log(said),
+            what: HostEvent::Log(mut said),
         } = event
-        {
-            let mut lines = self.lines();
-            let seen = lines.hosts.entry(host.clone()).or_default();
-            let new: Vec<LogLine> = said.into_iter().filter(|line| seen.is_new(line)).collect();
-            let new = new.into_iter().map(|line| (host.clone(), line));
-            lines.waiting.extend(new);
+        else {
+            return;
+        };
+        let mut lines = self.lines();
+        let part = lines.hosts.entry(host.clone());
+        match part.or_insert_with(|| Part::Before(Vec::new())) {
+            Part::Before(before) => before.append(&mut said),
+            Part::Since(seen) => {
+                said.retain(|line| seen.is_new(line));
+                let new = said.into_iter().map(|line| (host.clone(), line));
+                lines.waiting.extend(new);
+            }
         }
     }
 }
@@ -118,12 +144,19 @@ mod tests {
         lines.map(|(_, line)| line.text).collect()
     }
 
+    fn name(host: &str) -> HostName {
+        HostName::new(host).unwrap()
+    }
+
     #[test]
-    fn lines_of_all_hosts_are_shown_by_time() {
+    fn the_last_lines_of_all_hosts_are_shown_by_time() {
         let heard = Heard::default();
-        for (host, at) in [("a", 3), ("b", 1), ("a", 4), ("b", 2)] {
+        for (host, at) in [("a", 3), ("b", 1), ("a", 4), ("b", 2), ("a", 0)] {
             say(&heard, host, "blue", at, &at.to_string());
         }
+        assert_eq!(texts(&heard), [""; 0], "nobody has told all");
+        heard.has_told(&name("a"), 2);
+        heard.has_told(&name("b"), 2);
         assert_eq!(texts(&heard), ["1", "2", "3", "4"]);
         assert_eq!(texts(&heard), [""; 0]);
     }
@@ -131,23 +164,30 @@ mod tests {
     #[test]
     fn whoever_follows_is_told_each_line_once() {
         let heard = Heard::default();
-        let host = HostName::new("a").unwrap();
-        say(&heard, "a", "blue", 1_500, "one");
-        say(&heard, "a", "green", 2_500, "two");
-        say(&heard, "a", "nginx", 2_000, "error");
-        say(&heard, "b", "blue", 9_000, "of another");
-        assert_eq!(texts(&heard).len(), 4);
-        assert_eq!(heard.follow(&host), Timestamp::from_second(2).ok());
+        say(&heard, "a", "blue", 7_400, "not one of the last");
+        say(&heard, "a", "green", 7_500, "one");
+        say(&heard, "a", "nginx", 8_000, "error");
+        say(&heard, "a", "green", 8_500, "two");
+        let since = heard.has_told(&name("a"), 3);
+        assert_eq!(since, Timestamp::from_second(3).ok());
+        assert_eq!(texts(&heard), ["one", "error", "two"]);
         // All since then comes again, and what is new.
-        say(&heard, "a", "blue", 2_400, "not one of the last");
-        say(&heard, "a", "green", 2_500, "two");
-        say(&heard, "a", "green", 2_500, "two");
-        say(&heard, "a", "nginx", 2_000, "error");
-        say(&heard, "a", "nginx", 2_000, "another error");
-        say(&heard, "a", "blue", 2_600, "three");
-        assert_eq!(texts(&heard), ["another error", "two", "three"]);
-        let nobody = HostName::new("c").unwrap();
-        assert_eq!(heard.follow(&nobody), None);
+        say(&heard, "a", "blue", 7_400, "not one of the last");
+        say(&heard, "a", "green", 7_500, "one");
+        say(&heard, "a", "green", 8_500, "two");
+        say(&heard, "a", "nginx", 8_000, "error");
+        say(&heard, "a", "nginx", 8_000, "another error");
+        say(&heard, "a", "blue", 8_400, "told late");
+        say(&heard, "a", "green", 8_500, "two");
+        say(&heard, "a", "blue", 1_000, "the clock went back");
+        let new = ["the clock went back", "another error", "told late", "two"];
+        assert_eq!(texts(&heard), new);
+    }
+
+    #[test]
+    fn a_host_that_said_nothing_is_told_whole() {
+        let heard = Heard::default();
+        assert_eq!(heard.has_told(&name("c"), 0), None);
         say(&heard, "c", "blue", 1, "first");
         assert_eq!(texts(&heard), ["first"]);
     }

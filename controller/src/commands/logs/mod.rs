@@ -30,7 +30,7 @@ use crate::ui::Ui;
 /// Lines of several hosts are put in order over so long.
 const WINDOW: Duration = Duration::from_millis(200);
 /// Nobody who follows waits longer for what a slow host has said before.
-const SLOW: Duration = Duration::from_secs(3);
+const SLOW: Duration = Duration::from_secs(5);
 /// What was said since a moment that is just over is told whole.
 const ALL_SINCE: u32 = 100_000;
 
@@ -227,7 +227,7 @@ async fn listen(
     if !wanted.follow || wanted.lines > 0 {
         failed = failure(link.order(wanted.order(false), None, interrupts).await);
     }
-    let since = heard.follow(&host.name);
+    let since = heard.has_told(&host.name, wanted.lines as usize);
     drop(caught_up);
     if wanted.follow && failed.is_none() && !interrupts.is_asked() {
         if since.is_some() {
