@@ -179,8 +179,11 @@ impl Shared {
                         self.faults().pop_front();
                         // What is in flight is lost with a line, and that is not what is tried.
                         let begun = Instant::now();
-                        while !self.has_taken_in(before + passed) && begun.elapsed() < IN_FLIGHT {
-                            thread::sleep(Duration::from_millis(100));
+                        while begun.elapsed() < IN_FLIGHT {
+                            thread::sleep(Duration::from_millis(400));
+                            if self.has_taken_in(before + passed) {
+                                return;
+                            }
                         }
                         return;
                     }
@@ -196,10 +199,16 @@ impl Shared {
         }
     }
 
-    /// Whether so many bytes are on the disk, or the release is whole.
+    /// Whether so many bytes are on the disk, or the host has nothing to do any more.
     fn has_taken_in(&self, bytes: u64) -> bool {
-        let staged = self.staged();
-        staged == 0 || staged + LOST >= bytes
+        let running = "sqlite3 /var/lib/longshore/ledger.db \
+                       \"SELECT count(*) FROM operations WHERE outcome = 'running'\"";
+        let is_idle = || {
+            self.host
+                .sh(running)
+                .is_ok_and(|running| running.trim() == "0")
+        };
+        self.staged() + LOST >= bytes || is_idle()
     }
 
     fn staged(&self) -> u64 {

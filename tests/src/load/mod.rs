@@ -18,7 +18,7 @@ use outcome::Ledger;
 pub use outcome::{Failure, Kind, Outcome};
 
 /// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A server that refuses at once must not be asked a million times a second.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(5);
 
