@@ -62,7 +62,14 @@ impl Leave {
         // Whatever cannot be told, nobody undoes.
         let mut remark = None;
         let left = operation.step("compare", || {
-            let here = applied(&self.layout, from, operation)?.unwrap_or_default();
+            let here = match applied(&self.layout, from, operation) {
+                // It may be broken, and nobody can mend it by staying with it.
+                Err(trouble) if self.on_leave == OnLeave::Never && !operation.is_cancelled() => {
+                    remark = Some(told_nothing(from, &trouble));
+                    return Ok(Vec::new());
+                }
+                here => here?.unwrap_or_default(),
+            };
             if here.is_empty() {
                 return Ok(Vec::new());
             }
@@ -86,10 +93,7 @@ impl Leave {
                 remark,
             });
         }
-        operation.step("undo", || {
-            agent.ledger.forget_migrated(&self.layout.app)?;
-            self.undo(from, &left, operation)
-        })?;
+        operation.step("undo", || self.undo(agent, from, &left, operation))?;
         operation.remember(format!("undone: {}", left.join(", ")));
         Ok(Reply::Left {
             stay: Vec::new(),
@@ -98,7 +102,13 @@ impl Leave {
         })
     }
 
-    fn undo(&self, from: &Manifest, left: &[String], operation: &Operation) -> Result<(), Trouble> {
+    fn undo(
+        &self,
+        agent: &Agent,
+        from: &Manifest,
+        left: &[String],
+        operation: &Operation,
+    ) -> Result<(), Trouble> {
         let steps = &from.app_file.migrate.undo;
         if steps.is_empty() {
             return Err(Trouble::refused(
@@ -113,6 +123,7 @@ impl Leave {
             ));
         }
         let all = applied(&self.layout, from, operation)?.unwrap_or_default();
+        agent.ledger.forget_migrated(&self.layout.app)?;
         for name in left.iter().rev() {
             operation.note("undo", name);
             let longest = from.app_file.migrate.timeout;
@@ -161,6 +172,14 @@ impl Leave {
             Err(_) => "what is in the database now is not known".to_owned(),
         }
     }
+}
+
+fn told_nothing(from: &Manifest, trouble: &Trouble) -> String {
+    format!(
+        "{} cannot tell which migrations are in the database ({}); all of them stay",
+        from.version,
+        trouble.message()
+    )
 }
 
 fn cannot_tell(to: &Manifest, here: &[String]) -> String {

@@ -1,9 +1,8 @@
 //! `[migrate]`: once per environment, on its first host, with the new release's code and settings.
 
 use longshore_shared::digest::Sha256Digest;
-use longshore_shared::instance::Instance;
 use longshore_shared::manifest::Manifest;
-use longshore_shared::wire::latest::{Reply, SwitchReason};
+use longshore_shared::wire::latest::Reply;
 use semver::Version;
 
 use super::applied::{applied, without};
@@ -29,17 +28,11 @@ pub(crate) struct Migration {
 pub(crate) fn prepare(
     agent: &Agent,
     host: &Host,
-    app: &Instance,
-    version: &Version,
+    wanted: Wanted<'_>,
 ) -> Result<Migration, Trouble> {
+    let Wanted { app, version, .. } = wanted;
     let layout = AppLayout::new(app);
     let (row, manifest) = staged(agent, &layout, version)?;
-    let wanted = Wanted {
-        app,
-        version,
-        why: SwitchReason::Deploy,
-        even_revoked: false,
-    };
     may_serve(agent, host, wanted)?;
     made::is_made(agent, app, &manifest)?;
     let ran = agent.ledger.migrated(app, &row.manifest)?;

@@ -18,7 +18,7 @@ const SCRIPT: &str = r#"set -o pipefail
 reader=$1 from=$2 writer=$3 to=$4 agent=$5
 shift 5
 as() { setpriv --reuid="$1" --regid="$2" --clear-groups --no-new-privs "${@:3}"; }
-{ as $reader tar --directory="$from" --create --file=- -- "$@"; [ $? -le 1 ]; } |
+{ as $reader tar --directory="$from" --warning=no-file-changed --create --file=- -- "$@"; [ $? -le 1 ]; } |
     as $writer tar --directory="$to" --extract --file=- --no-same-owner || exit
 as $reader find "$from" -maxdepth 1 -name '.longshore-copy.*' -mmin +1440 -exec rm -rf -- {} +
 whole=$(as $reader mktemp --directory "$from/.longshore-copy.XXXXXX") || exit

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::Access;
 use thiserror::Error;
-
-use crate::journal;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Nobody writes for longer without a pause.
@@ -18,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 /// So long it is tried without holding anybody up.
 const BY_PARTS: Duration = Duration::from_secs(10);
+/// Whoever waits to write gets in.
+const PAUSE: Duration = Duration::from_millis(2);
 /// Pages, most of them of 4 KiB.
 const PART: i32 = 4096;
 
@@ -74,14 +75,18 @@ fn look(path: &Path) -> io::Result<Found> {
     })
 }
 
-/// What only begins like one stays the file that it is: anybody may have uploaded it.
+/// What only begins like one stays the file that it is: anybody may have uploaded it. So does one in a
+/// folder where the app cannot write, and has no log or journal.
 fn copy_if_sound(from: &Path, to: &Path) -> Result<(), SnapshotError> {
+    let place = from.parent().unwrap_or(from);
+    if rustix::fs::access(place, Access::WRITE_OK).is_err() {
+        return Ok(());
+    }
     if let Some(place) = to.parent() {
         fs_err::create_dir_all(place)?;
     }
     match copy_database(from, to) {
-        Err(SnapshotError::Database { path, source }) if is_none(&source) => {
-            journal::say(&format!("{path} is copied as a file: {source}"));
+        Err(SnapshotError::Database { source, .. }) if is_none(&source) => {
             Ok(fs_err::remove_file(to)?)
         }
         Err(error) => Err(error),
@@ -116,6 +121,7 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), SnapshotError> {
     // What is in a log beside it is seen by those alone who may write there.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let from = Connection::open_with_flags(from, flags).map_err(tell)?;
+    from.busy_timeout(PATIENCE).map_err(tell)?;
     let mut to = Connection::open(to).map_err(tell)?;
     // Nothing lasts of it but what is copied on from here.
     to.pragma_update(None, "synchronous", "OFF").map_err(tell)?;
@@ -133,7 +139,7 @@ fn copy_database(from: &Path, to: &Path) -> Result<(), SnapshotError> {
         };
         match backup.step(pages).map_err(tell)? {
             StepResult::Done => return Ok(()),
-            StepResult::More => {}
+            StepResult::More => std::thread::sleep(PAUSE),
             _ if begun.elapsed() > PATIENCE => return Err(SnapshotError::Busy { path }),
             _ => std::thread::sleep(BETWEEN_TRIES),
         }

@@ -146,16 +146,18 @@ impl Heard {
         if goes_on || self.in_value {
             return true;
         }
-        if let Some(name) = before.filter(|_| is_noise(&said.text)) {
+        let assigned = assignment(&said.text);
+        let begins = assigned
+            .is_some_and(|(name, _)| said.text.starts_with(name) && name.chars().all(capital));
+        if let Some(name) = before.filter(|_| !begins && is_noise(&said.text)) {
             self.unusable.get_or_insert(name);
             self.in_value = true;
             return true;
         }
-        let Some((name, value)) = assignment(&said.text) else {
+        let Some((name, value)) = assigned else {
             self.in_hidden = false;
             return false;
         };
-        let begins = said.text.starts_with(name) && name.chars().all(capital);
         self.in_value |= begins && goes_on_below(value);
         let whole = !said.goes_on && !self.in_value && !value.contains(char::REPLACEMENT_CHARACTER);
         match (SettingName::new(name), SettingValue::new(value)) {
@@ -192,9 +194,10 @@ fn goes_on_below(value: &str) -> bool {
     armour || open(['{', '}']) || open(['[', ']'])
 }
 
-/// What nobody says to a person: the next line of what was wrapped.
+/// What nobody says to a person: the next line of what was wrapped. Addresses and paths are long, too.
 fn is_noise(line: &str) -> bool {
-    line.len() >= SHORTEST_NOISE && !line.contains(char::is_whitespace)
+    let is_place = line.contains("://") || line.starts_with('/');
+    line.len() >= SHORTEST_NOISE && !line.contains(char::is_whitespace) && !is_place
 }
 
 fn capital(c: char) -> bool {
@@ -272,6 +275,13 @@ mod tests {
             goes_on: false,
         };
         assert!(!known.hides(&done));
+        let (known, hidden) = heard(&[
+            ("A=1", false),
+            ("DATABASE_URL=postgres://a:b@a-long-name/d", false),
+            ("/srv/longshore/tiny--login/shared", false),
+        ]);
+        assert_eq!(hidden, [true, true, false]);
+        assert_eq!((known.given.len(), known.unusable), (2, None));
         let wrapped = "a".repeat(76);
         let (known, hidden) = heard(&[(&format!("A={wrapped}"), false), (&wrapped, false)]);
         assert_eq!(hidden, [true, true]);

@@ -66,11 +66,10 @@ fn ended(agent: &Agent, id: u64, row: Option<OperationRow>) -> Result<Reply, Tro
             unchanged,
             received: 0,
         }),
-        ("leave", _) => Ok(Reply::Left {
-            stay: Vec::new(),
-            undone: Vec::new(),
-            remark: None,
-        }),
+        ("leave", _) => Err(Trouble::failed(
+            "which migrations it found and undid is not known any more",
+            next,
+        )),
         ("migrate", _) => Ok(Reply::Migrated { unchanged }),
         ("create", _) => Ok(Reply::PreviewMade { unchanged }),
         ("destroy", _) => Ok(Reply::PreviewDropped { unchanged }),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use longshore_shared::instance::Instance;
 use longshore_shared::wire::latest::{
-    FromAgent, Hello, Order, PROTOCOL, Preflighted, Reply, ToAgent,
+    FromAgent, Hello, Order, PROTOCOL, Preflighted, Reply, SwitchReason, ToAgent,
 };
 use semver::Version;
 
@@ -153,9 +153,15 @@ impl<'a> Session<'a> {
                     Err(trouble) => Err(trouble),
                 }
             }
-            Order::Migrate { app, version } => {
+            Order::Migrate { app, version, why } => {
+                let wanted = activate::Wanted {
+                    app: &app,
+                    version: &version,
+                    why: why.unwrap_or(SwitchReason::Deploy),
+                    even_revoked: false,
+                };
                 let prepared = self.changes(&app).and_then(|(host, share)| {
-                    let migration = migrate::prepare(self.agent, &host, &app, &version)?;
+                    let migration = migrate::prepare(self.agent, &host, wanted)?;
                     Ok((migration, share))
                 });
                 match prepared {

@@ -28,7 +28,7 @@ impl About {
         match order {
             Order::Stage { app, .. } => Some(about("stage", app, None)),
             Order::Leave { app, version } => Some(about("leave", app, Some(version))),
-            Order::Migrate { app, version } => Some(about("migrate", app, Some(version))),
+            Order::Migrate { app, version, .. } => Some(about("migrate", app, Some(version))),
             Order::Switch {
                 app, version, why, ..
             } => Some(about(activate::verb(*why), app, Some(version))),

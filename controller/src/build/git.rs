@@ -128,10 +128,10 @@ impl Repository {
         self.ask(["symbolic-ref", "--quiet", "--short", "HEAD"])
     }
 
-    /// What the branch of this name is called without doubt, here or at its remote: a tag may have its name,
-    /// too. `HEAD` is no branch.
-    pub fn branch_called(&self, name: &str) -> Result<Option<String>, GitError> {
-        for place in ["heads", "remotes/origin"] {
+    /// What the branch of this name is called without doubt, in the first of the places that has it: a tag
+    /// may have its name, too. `HEAD` is no branch.
+    pub fn branch_called(&self, name: &str, places: &[&str]) -> Result<Option<String>, GitError> {
+        for place in places {
             let called = format!("refs/{place}/{name}");
             let there = self.ask(["show-ref", "--verify", "--hash", &called])?;
             let Some(hash) = there.filter(|_| name != "HEAD") else {

@@ -1,7 +1,7 @@
 //! Migrations: once for all hosts, on one of them. First those that the release which comes does not
 //! have, then its own.
 
-use longshore_shared::wire::latest::{Order, Problem, Reply};
+use longshore_shared::wire::latest::{Order, Problem, Reply, SwitchReason};
 use semver::Version;
 
 use super::Goal;
@@ -72,7 +72,10 @@ impl Run {
             version: version.clone(),
         };
         let (stay, undone) = match self.order(member, order, None, Stakes::Migration).await {
-            None => return,
+            None => {
+                member.undone = Some(Vec::new());
+                return;
+            }
             Some(Reply::Left {
                 stay,
                 undone,
@@ -146,6 +149,10 @@ impl Run {
         let order = Order::Migrate {
             app,
             version: version.clone(),
+            why: Some(match member.serves.version() == Some(&version) {
+                true => SwitchReason::Restart,
+                false => SwitchReason::Return,
+            }),
         };
         let why = match member.insist(order).await {
             Ok(Reply::Migrated { unchanged: false } | Reply::Switched(_)) => {
@@ -169,7 +176,11 @@ impl Run {
         match self
             .order(
                 member,
-                Order::Migrate { app, version },
+                Order::Migrate {
+                    app,
+                    version,
+                    why: None,
+                },
                 None,
                 Stakes::Migration,
             )

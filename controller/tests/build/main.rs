@@ -8,6 +8,7 @@
 
 mod app;
 mod bill;
+mod branches;
 mod bump;
 mod cache;
 mod check;

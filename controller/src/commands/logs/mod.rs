@@ -231,7 +231,7 @@ async fn listen(
     drop(caught_up);
     if wanted.follow && failed.is_none() && !interrupts.is_asked() {
         if since.is_some() {
-            (wanted.since, wanted.lines) = (since, ALL_SINCE);
+            (wanted.since, wanted.lines) = (since.max(wanted.since), ALL_SINCE);
         }
         failed = failure(link.order(wanted.order(true), None, interrupts).await);
     }

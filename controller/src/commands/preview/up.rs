@@ -36,7 +36,7 @@ pub(crate) struct UpArgs {
     #[arg(value_name = "ENV")]
     environment: String,
 
-    /// The branch, as it is here; else the one that is checked out
+    /// The branch, as it is here, or as origin/BRANCH; else the one that is checked out
     #[arg(long = "ref", value_name = "BRANCH")]
     git_ref: Option<String>,
 
@@ -99,9 +99,20 @@ fn sealed(shipment: &Shipment, environment: &Environment, plan: &Plan) -> Option
 
 /// A branch is the same one by its short and its long name, here and at its remote.
 fn short(name: &str) -> &str {
-    let name = name.strip_prefix("refs/heads/").unwrap_or(name);
-    let name = name.strip_prefix("refs/remotes/").unwrap_or(name);
-    name.strip_prefix("origin/").unwrap_or(name)
+    let name = name.strip_prefix("refs/").unwrap_or(name);
+    match name.strip_prefix("heads/") {
+        Some(name) => name,
+        None => at_remote(name).unwrap_or(name),
+    }
+}
+
+fn is_of_remote(name: &str) -> bool {
+    at_remote(name.strip_prefix("refs/").unwrap_or(name)).is_some()
+}
+
+fn at_remote(name: &str) -> Option<&str> {
+    let name = name.strip_prefix("remotes/").unwrap_or(name);
+    name.strip_prefix("origin/")
 }
 
 /// The one that is named, else the one that is checked out. Two people may mean others by HEAD, and by a
@@ -117,7 +128,11 @@ fn branch(name: Option<&str>, context: &Context) -> Result<(String, String), Com
     };
     let name = name.map_or_else(checked_out, |name| Ok(name.to_owned()))?;
     let branch = short(&name);
-    match here.branch_called(branch).map_err(unknown)? {
+    let places: &[&str] = match is_of_remote(&name) {
+        true => &["remotes/origin"],
+        false => &["heads", "remotes/origin"],
+    };
+    match here.branch_called(branch, places).map_err(unknown)? {
         Some(called) => Ok((branch.to_owned(), called)),
         None => Err(
             CommandError::usage(format!("{name} is no branch, and a preview is of one"))
@@ -155,9 +170,12 @@ mod tests {
             "origin/login",
             "refs/heads/login",
             "refs/remotes/origin/login",
+            "remotes/origin/login",
+            "heads/login",
         ] {
             assert_eq!(short(name), "login");
         }
         assert_eq!(short("feature/login"), "feature/login");
+        assert!(is_of_remote("origin/login") && !is_of_remote("heads/origin-login"));
     }
 }

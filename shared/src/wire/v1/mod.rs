@@ -114,7 +114,13 @@ pub enum Order {
     /// undone, or told, as the host's own rules say.
     Leave { app: Instance, version: Version },
     /// → [`Reply::Migrated`]. The release has to be staged.
-    Migrate { app: Instance, version: Version },
+    Migrate {
+        app: Instance,
+        version: Version,
+        /// Why it is to serve, or serves; nothing is [`SwitchReason::Deploy`].
+        #[serde(default)]
+        why: Option<SwitchReason>,
+    },
     /// → [`Reply::Switched`]. The release has to be staged.
     Switch {
         app: Instance,
