@@ -79,14 +79,7 @@ impl Leave {
             };
             Ok(without(&here, &known))
         })?;
-        if left.is_empty() {
-            return Ok(Reply::Left {
-                stay: Vec::new(),
-                undone: Vec::new(),
-                remark,
-            });
-        }
-        if self.on_leave == OnLeave::Never {
+        if left.is_empty() || self.on_leave == OnLeave::Never {
             return Ok(Reply::Left {
                 stay: left,
                 undone: Vec::new(),

@@ -12,8 +12,8 @@ const STEP: &str = "copy";
 /// What goes wrong is said first.
 const LINES_KEPT: usize = 30;
 const NEXT: &str = "see that [preview] `copy` names what is in the app's shared/, and that there is room; then try again";
-/// A file that grew meanwhile is copied all the same: tar says so by 1.
-/// Databases are copied once more, whole, and what belongs to the files of no one moment is taken away.
+/// A file that grew meanwhile is copied all the same: tar says so by 1. Copies that a stop in the middle
+/// left in the app's folder go after a day. Databases are copied once more, whole, and what belongs to the files of no one moment is taken away.
 const SCRIPT: &str = r#"set -o pipefail
 reader=$1 from=$2 writer=$3 to=$4 agent=$5
 shift 5
