@@ -10,6 +10,9 @@ use longshore_lab::process;
 
 use crate::patience::until;
 
+/// Longer than Longshore itself waits for a host: what it then says is what failed.
+const LONGEST: u64 = 90;
+
 /// A program that runs at a terminal.
 pub(crate) struct Terminal {
     script: Child,
@@ -58,7 +61,7 @@ impl Terminal {
 
     /// Waits for a question and answers it.
     pub(crate) fn answer(&mut self, question: &str, answer: &str) -> Result<(), Box<dyn Error>> {
-        let asked = until(question, 30, || Ok(self.shown().contains(question)));
+        let asked = until(question, LONGEST, || Ok(self.shown().contains(question)));
         asked.map_err(|error| format!("{error}; shown was: {}", self.shown()))?;
         self.shown
             .lock()
@@ -74,7 +77,7 @@ impl Terminal {
     /// The exit code, and what was shown since the last answer.
     pub(crate) fn end(mut self) -> Result<(Option<i32>, String), Box<dyn Error>> {
         let mut code = None;
-        let ended = until("the end", 120, || {
+        let ended = until("the end", 2 * LONGEST, || {
             code = self.script.try_wait()?;
             Ok(code.is_some())
         });

@@ -4,7 +4,7 @@ use longshore_shared::setup::DEPLOY_ACCOUNT;
 
 use super::Job;
 use super::become_root::{PROBE, Probed, Way};
-use super::one_command::{self, Said};
+use super::one_command::{self, PATIENCE, Said};
 use super::outcome::{Outcome, Stopped};
 use super::password::{self, Asking, NoPassword};
 use super::patience::telling;
@@ -242,7 +242,7 @@ async fn root(
     asking: Asking,
 ) -> Result<(Probed, Option<String>), NotRoot> {
     let what = || format!("{user} is let in, and gets no answer yet");
-    let work = one_command::run(session, PROBE, b"");
+    let work = one_command::run(session, PROBE, b"", PATIENCE);
     let said = telling(job.tell.as_ref(), &host.name, what, work).await;
     let Some(probed) = Probed::read(&said.output) else {
         if session.is_closed() {

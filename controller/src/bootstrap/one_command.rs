@@ -8,7 +8,7 @@ use crate::ssh::Session;
 use crate::terminal_text::last_lines;
 
 /// A command that does next to nothing takes no longer; cloud images let root wait ten seconds.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// More than a login script and a probe print.
 const LONGEST: u64 = 64 * 1024;
 const SHOWN_LINES: usize = 5;
@@ -32,7 +32,12 @@ impl Said {
 }
 
 /// Runs it with an input of its own, and nothing after that: what waits for more would wait for ever.
-pub(super) async fn run(session: &Session, command: &str, input: &[u8]) -> Said {
+pub(super) async fn run(
+    session: &Session,
+    command: &str,
+    input: &[u8],
+    patience: Duration,
+) -> Said {
     let mut output = Vec::new();
     let mut said = Said::default();
     let whole = async {
@@ -56,8 +61,8 @@ pub(super) async fn run(session: &Session, command: &str, input: &[u8]) -> Said 
             None => "the connection was lost".to_owned(),
         };
     };
-    if tokio::time::timeout(PATIENCE, whole).await.is_err() {
-        said.how = format!("it did not end within {} s", PATIENCE.as_secs());
+    if tokio::time::timeout(patience, whole).await.is_err() {
+        said.how = format!("it did not end within {} s", patience.as_secs());
     }
     said.output = String::from_utf8_lossy(&output).into_owned();
     said

@@ -8,7 +8,7 @@ use longshore_shared::setup::{CONFIRM_SECONDS, Desired, FromSetup, Plan, SetupFa
 use super::carry;
 use super::contact::{self, Contact};
 use super::conversation::Conversation;
-use super::one_command;
+use super::one_command::{self, PATIENCE};
 use super::outcome::{Ended, Outcome, Stopped};
 use super::password::Asking;
 use super::patience::{FIRST_WORD, LONGEST_SILENCE, telling};
@@ -321,7 +321,7 @@ impl Following<'_> {
         let command = carry::installed(way, &format!("setup --confirm {token}"));
         let password = password.map(|password| format!("{password}\n"));
         let input = password.as_deref().unwrap_or_default().as_bytes();
-        let said = one_command::run(&session, &command, input).await;
+        let said = one_command::run(&session, &command, input, PATIENCE).await;
         session.close().await;
         said.output.lines().any(|line| line == CONFIRMED)
     }

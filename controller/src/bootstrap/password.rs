@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use longshore_shared::name::HostName;
 
 use super::one_command::{self, Said};
+use super::patience::telling;
 use super::{Job, Tell};
 use crate::ssh::Session;
 
 /// Asks sudo for nothing but the proof. With `-k` it takes nobody's word but the password's.
 const CHECK: &str = "sh -c 'LC_ALL=C sudo -k -S -p \"\" id -u'";
 const MOST_TRIES: usize = 3;
+/// Who proves passwords to sudo may be a directory far away, and a wrong one is answered late on
+/// purpose. The person waits and is told so.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is known of those who were asked.
 #[derive(Debug, Default)]
@@ -89,10 +94,13 @@ async fn ask(
     for attempt in 1..=MOST_TRIES {
         let typed = typed(&job.tell, host, user).await;
         let password = typed.ok_or(NoPassword::NobodyThere)?;
-        let said = one_command::run(session, CHECK, format!("{password}\n").as_bytes()).await;
+        let input = format!("{password}\n");
+        let check = one_command::run(session, CHECK, input.as_bytes(), PATIENCE);
+        let what = || format!("sudo has not answered {user} yet");
+        let said = telling(job.tell.as_ref(), host, what, check).await;
         match verdict(&said) {
             Verdict::Root => return Ok(password),
-            Verdict::NotRoot => return Err(NoPassword::NotRoot(said.last_words())),
+            Verdict::NotRoot => return Err(NoPassword::NotRoot(reason(&said))),
             Verdict::Wrong if attempt < MOST_TRIES => {
                 let line = format!("wrong sudo password of {user} on {host}, try again");
                 job.tell.say(host, &line);
@@ -108,6 +116,15 @@ async fn typed(tell: &Arc<dyn Tell>, host: &HostName, user: &str) -> Option<Stri
     let (tell, host, user) = (Arc::clone(tell), host.clone(), user.to_owned());
     let asked = tokio::task::spawn_blocking(move || tell.password(&user, &host));
     asked.await.ok().flatten()
+}
+
+/// A sudo that was silent is no sudo that said no.
+fn reason(said: &Said) -> String {
+    let words = said.last_words();
+    if words.is_empty() {
+        return format!("sudo said nothing: {}", said.how);
+    }
+    words
 }
 
 #[derive(Debug, PartialEq, Eq)]
