@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 /// How long a host may take from the open channel to the greeting.
-const GREETING_PATIENCE: Duration = Duration::from_secs(15);
+const GREETING_PATIENCE: Duration = Duration::from_secs(30);
 /// Messages that were read and not yet looked at; beyond them the agent has to wait.
 const INBOX: usize = 256;
 const READ_BUFFER: usize = 64 * 1024;

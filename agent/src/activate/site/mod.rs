@@ -24,7 +24,8 @@ use crate::systemd;
 use text::{Listen, MARKER, render};
 use users::Users;
 
-const UNTIL_RELOADED: Duration = Duration::from_secs(10);
+/// A host whose disk or memory is short takes its time; meanwhile the site of before is served.
+const UNTIL_RELOADED: Duration = Duration::from_secs(30);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
 /// nginx has one configuration: two apps that install sites at once would blame each other.
