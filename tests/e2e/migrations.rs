@@ -123,11 +123,23 @@ fn half_way() -> Told {
     let told = ["no such table", "nothing of it is in the database"];
     scene.fails(&release, 1, &told)?;
     scene.is_live("1.0.0")?;
-    // What was mended goes on from there.
+    // It alone knows what it left, so it is kept while others go.
+    let name = "name = \"tiny\"\n";
+    let few = format!("{name}keep_releases = 2\n");
     scene
         .repository
-        .change_app_file(|text| text.replace(broken, sound))?;
-    scene.serves("1.2.0", &[])?;
+        .change_app_file(|text| text.replace(broken, sound).replace(name, &few))?;
+    let folder = scene.repository.folder().join("migrations");
+    for name in ["0002", "0003"] {
+        fs_err::remove_file(folder.join(name))?;
+    }
+    for version in ["1.1.1", "1.1.2", "1.1.3"] {
+        scene.serves(version, &[])?;
+    }
+    let releases = scene.host().sh("ls /srv/longshore/tiny/releases")?;
+    assert_eq!(releases, "1.1.0\n1.1.2\n1.1.3\n");
+    // What was mended goes on from there.
+    scene.serves("1.2.0", &["0002", "0003"])?;
     assert_eq!(scene.applied()?, "0001\n0002\n0003\n");
     Ok(())
 }

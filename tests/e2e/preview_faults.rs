@@ -309,11 +309,23 @@ files = ["SERVICE_KEY"]
     for words in ["what tiny shares cannot be copied", "data/none"] {
         assert!(answer.all().contains(words), "{words}: {}", answer.all());
     }
-    ended(
-        &lease
-            .controller(TINY)
-            .run(&["preview", "down", "demo", "login"])?,
-        0,
-    );
+
+    // What would fill the disk is not begun.
+    let data = "/srv/longshore/tiny/shared/data";
+    host.sh(&format!(
+        "truncate --size=3T {data}/huge; chown --reference={data} {data}/huge"
+    ))?;
+    repository.change_app_file(|text| text.replace("data/none\"]", "data/huge\"]"))?;
+    repository.commit("1.2.0-two.3", &Behaviour::Good)?;
+    let answer = up(&lease, &repository, &[])?;
+    ended(&answer, 1);
+    for words in [
+        "MiB free, and the copy takes 3145792 MiB",
+        "nothing of it is left",
+    ] {
+        assert!(answer.all().contains(words), "{words}: {}", answer.all());
+    }
+    let down = ["preview", "down", "demo", "login"];
+    ended(&lease.controller(TINY).run(&down)?, 0);
     nothing_left(host, "tiny--login")
 }

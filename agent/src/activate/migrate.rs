@@ -10,8 +10,9 @@ use super::may_serve::{Wanted, may_serve};
 use super::{live, made};
 use crate::agent::Agent;
 use crate::host::Host;
+use crate::journal;
 use crate::layout::AppLayout;
-use crate::ledger::ReleaseRow;
+use crate::ledger::{Migrated, ReleaseRow};
 use crate::operation::{Operation, Trouble};
 use crate::step_unit::StepUnit;
 
@@ -69,22 +70,31 @@ impl Migration {
                 .iter()
                 .try_for_each(|command| unit.run(operation, "migrate", command.as_str()))
         });
-        ran.map_err(
-            |trouble| match told().map(|after| new_in(&after.unwrap_or_default())) {
-                _ if before.is_none() => trouble,
-                Ok(new) if new.is_empty() => trouble.and("nothing of it is in the database"),
-                Ok(new) => trouble.and(&format!("in the database by now: {}", new.join(", "))),
-                Err(_) => trouble.and("what is in the database now is not known"),
-            },
-        )?;
+        let (app, ledger) = (&self.layout.app, &agent.ledger);
+        ran.map_err(|trouble| match told() {
+            _ if before.is_none() => trouble,
+            Ok(after) => {
+                let after = after.unwrap_or_default();
+                let new = new_in(&after);
+                if new.is_empty() {
+                    return trouble.and("nothing of it is in the database");
+                }
+                // Nobody but this release may be able to undo those.
+                let kept = ledger.set_migrated(app, &self.digest, Migrated::BrokeOff, &after);
+                if let Err(error) = kept {
+                    journal::say(&format!("what {app} migrated is not kept: {error}"));
+                }
+                trouble.and(&format!("in the database by now: {}", new.join(", ")))
+            }
+            Err(_) => trouble.and("what is in the database now is not known"),
+        })?;
         let after = told()?.unwrap_or_default();
         let new = new_in(&after);
         if !new.is_empty() {
             operation.remember(format!("applied: {}", new.join(", ")));
             operation.note("migrate", &format!("applied: {}", new.join(", ")));
         }
-        let ledger = &agent.ledger;
-        ledger.set_migrated(&self.layout.app, &self.digest, &after)?;
+        ledger.set_migrated(app, &self.digest, Migrated::Whole, &after)?;
         Ok(Reply::Migrated { unchanged: false })
     }
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 pub(crate) use operations::{NewOperation, OperationRow, Refusal};
 pub(crate) use previews::{Made, PreviewRow, PreviewWanted};
-pub(crate) use releases::{ReleaseRow, Verdict, Warm};
+pub(crate) use releases::{Migrated, ReleaseRow, Verdict, Warm};
 
 /// What each schema adds to the one before it. One that was released is never edited.
 const SCHEMAS: [&str; 5] = [
@@ -35,7 +35,8 @@ const SCHEMAS: [&str; 5] = [
         recipe     TEXT
     ) STRICT;",
     // One on each line.
-    "ALTER TABLE migrations ADD COLUMN names TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE migrations ADD COLUMN names TEXT NOT NULL DEFAULT '';
+     ALTER TABLE migrations ADD COLUMN whole INTEGER NOT NULL DEFAULT 1;",
 ];
 const SCHEMA_VERSION: usize = SCHEMAS.len();
 

@@ -12,6 +12,14 @@ use semver::Version;
 use super::{Ledger, Result, now, time, typed};
 use crate::layout::{slot_name, slot_named};
 
+/// How far a release has migrated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Migrated {
+    Whole,
+    /// It is to be run again.
+    BrokeOff,
+}
+
 /// What was found of a release on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -248,7 +256,7 @@ impl Ledger {
         Ok(self
             .lock()
             .query_row(
-                "SELECT 1 FROM migrations WHERE app = ?1 AND manifest = ?2",
+                "SELECT 1 FROM migrations WHERE app = ?1 AND manifest = ?2 AND whole = 1",
                 params![app.as_str(), manifest.to_string()],
                 |_| Ok(()),
             )
@@ -263,21 +271,24 @@ impl Ledger {
         Ok(())
     }
 
-    /// This release has migrated, and has these migrations; none where it cannot tell.
+    /// This release has migrated so far, and has these migrations; none where it cannot tell.
     pub(crate) fn set_migrated(
         &self,
         app: &Instance,
         manifest: &Sha256Digest,
+        far: Migrated,
         names: &[String],
     ) -> Result<()> {
+        let (names, whole) = (names.join("\n"), far == Migrated::Whole);
         self.lock().execute(
-            "INSERT OR REPLACE INTO migrations (app, manifest, ran, names) VALUES (?1, ?2, ?3, ?4)",
-            params![app.as_str(), manifest.to_string(), now(), names.join("\n")],
+            "INSERT OR REPLACE INTO migrations (app, manifest, ran, names, whole)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![app.as_str(), manifest.to_string(), now(), names, whole],
         )?;
         Ok(())
     }
 
-    /// The migrations of each release that has migrated, by its manifest.
+    /// The migrations of each release that has migrated or has broken off, by its manifest.
     pub(crate) fn migrations(&self, app: &Instance) -> Result<BTreeMap<Sha256Digest, Vec<String>>> {
         let connection = self.lock();
         let mut query =
@@ -341,6 +352,20 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_migration_that_broke_off_is_known_and_to_be_run_again() {
+        let (ledger, manifest) = (Ledger::in_memory(), Sha256Digest::of(b"manifest"));
+        let names = ["0002".to_owned(), "0003".to_owned()];
+        let migrate = |far, names: &[String]| {
+            ledger.set_migrated(&app(), &manifest, far, names).unwrap();
+            let known = ledger.migrations(&app()).unwrap();
+            assert_eq!(known[&manifest], names);
+            ledger.migrated(&app(), &manifest).unwrap()
+        };
+        assert!(!migrate(Migrated::BrokeOff, &names[..1]));
+        assert!(migrate(Migrated::Whole, &names));
     }
 
     #[test]

@@ -12,12 +12,18 @@ const STEP: &str = "copy";
 /// What goes wrong is said first.
 const LINES_KEPT: usize = 30;
 const NEXT: &str = "see that [preview] `copy` names what is in the app's shared/, and that there is room; then try again";
-/// A file that grew meanwhile is copied all the same: tar says so by 1. Copies that a stop in the middle
-/// left in the app's folder go after a day. Databases are copied once more, whole, and what belongs to the files of no one moment is taken away.
+/// A disk that a copy fills stops the app and all others on the host: it is asked first, by the sizes
+/// that tar would write; what du cannot find, tar names. A file that grew meanwhile is copied all the
+/// same: tar says so by 1. Copies that a stop in the middle left in the app's folder go after a day.
+/// Databases are copied once more, whole, and what belongs to the files of no one moment is taken away.
 const SCRIPT: &str = r#"set -o pipefail
 reader=$1 from=$2 writer=$3 to=$4 agent=$5
 shift 5
 as() { setpriv --reuid="$1" --regid="$2" --clear-groups --no-new-privs "${@:3}"; }
+takes=$(cd "$from" && as $reader du --summarize --total --apparent-size --block-size=1M -- "$@" 2>/dev/null)
+takes=${takes##*$'\n'} takes=$((${takes%%$'\t'*} + 64))
+free=$(df --output=avail --block-size=1M "$to") free=$((${free##*$'\n'}))
+[ "$takes" -le "$free" ] || { echo "the disk has $free MiB free, and the copy takes $takes MiB"; exit 1; }
 { as $reader tar --directory="$from" --warning=no-file-changed --create --file=- -- "$@"; [ $? -le 1 ]; } |
     as $writer tar --directory="$to" --extract --file=- --no-same-owner || exit
 as $reader find "$from" -maxdepth 1 -name '.longshore-copy.*' -mmin +1440 -exec rm -rf -- {} +
