@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -93,6 +93,14 @@ pub(crate) struct Said {
     pub(crate) text: String,
     /// The same line goes on with the next piece.
     pub(crate) goes_on: bool,
+    pub(crate) output: Output,
+}
+
+/// Where a program says something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Standard,
+    Error,
 }
 
 /// Runs a program and hands on each line that it says while it runs, and no longer: what it leaves
@@ -102,33 +110,51 @@ pub(crate) fn follow(
     arguments: &[String],
     mut line: impl FnMut(&str),
 ) -> Result<bool, CommandError> {
-    follow_pieces(program, arguments, |said| line(&said.text))
+    follow_pieces(program, arguments, Outputs::Together, |said| {
+        line(&said.text);
+    })
 }
 
-/// The same for whoever has to know what is one line.
+/// How the two outputs of a program are heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outputs {
+    /// As they come, all as if from standard output.
+    Together,
+    /// What is said in one is no part of a line in the other; which came first is not quite certain.
+    Apart,
+}
+
+/// The same for whoever has to know what is one line, or where it was said.
 pub(crate) fn follow_pieces(
     program: &str,
     arguments: &[String],
+    outputs: Outputs,
     mut line: impl FnMut(&Said),
 ) -> Result<bool, CommandError> {
     let failed = |source| CommandError::Start {
         program: program.to_owned(),
         source,
     };
+    let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
     let (reader, writer) = std::io::pipe().map_err(failed)?;
-    let mut child = {
-        let both = writer.try_clone().map_err(failed)?;
-        Command::new(program)
-            .args(arguments)
-            .env("LC_ALL", "C.UTF-8")
-            .env_remove("NOTIFY_SOCKET")
-            .stdin(Stdio::null())
-            .stdout(writer)
-            .stderr(both)
-            .spawn()
-            .map_err(failed)?
+    let errors = match outputs {
+        Outputs::Together => writer.try_clone().map_err(failed)?,
+        Outputs::Apart => {
+            let (reader, errors) = std::io::pipe().map_err(failed)?;
+            read_lines(reader, Output::Error, sender.clone());
+            errors
+        }
     };
-    let lines = read_lines(reader);
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("NOTIFY_SOCKET")
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(errors)
+        .spawn()
+        .map_err(failed)?;
+    read_lines(reader, Output::Standard, sender);
     let mut ended = None;
     loop {
         if ended.is_none() && child.try_wait().map_err(failed)?.is_some() {
@@ -149,8 +175,7 @@ pub(crate) fn follow_pieces(
 }
 
 /// In a thread of their own, which ends with the last that can write.
-fn read_lines(reader: impl Read + Send + 'static) -> Receiver<Said> {
-    let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
+fn read_lines(reader: impl Read + Send + 'static, output: Output, sender: SyncSender<Said>) {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(reader);
         let mut raw = Vec::new();
@@ -163,14 +188,18 @@ fn read_lines(reader: impl Read + Send + 'static) -> Receiver<Said> {
                     let text = printable(&String::from_utf8_lossy(&raw));
                     // A last line may well end without one.
                     let goes_on = raw.len() == LONGEST_LINE && raw.last() != Some(&b'\n');
-                    if sender.send(Said { text, goes_on }).is_err() {
+                    let said = Said {
+                        text,
+                        goes_on,
+                        output,
+                    };
+                    if sender.send(said).is_err() {
                         return;
                     }
                 }
             }
         }
     });
-    lines
 }
 
 /// Takes out what could steer a terminal.
@@ -219,13 +248,27 @@ mod tests {
     fn pieces_of_one_line_are_told_from_lines() {
         let mut pieces = Vec::new();
         let script = "printf '%01200d\\nshort\\nlast' 7".to_owned();
-        let done = follow_pieces("sh", &["-c".to_owned(), script], |said| {
+        let words = ["-c".to_owned(), script];
+        let done = follow_pieces("sh", &words, Outputs::Together, |said| {
             pieces.push((said.text.len(), said.goes_on));
         });
         assert!(done.unwrap());
         // The end of what is said ends a line, too.
         let expected = [(LONGEST_LINE, true), (200, false), (5, false), (4, false)];
         assert_eq!(pieces, expected);
+    }
+
+    #[test]
+    fn a_line_of_one_output_is_no_part_of_one_of_the_other() {
+        let mut lines = Vec::new();
+        let script = "printf 'copying ... ' >&2; echo A=1; echo done >&2".to_owned();
+        let words = ["-c".to_owned(), script];
+        let done = follow_pieces("sh", &words, Outputs::Apart, |said| {
+            lines.push((said.output, said.text.clone()));
+        });
+        assert!(done.unwrap());
+        assert!(lines.contains(&(Output::Standard, "A=1".to_owned())));
+        assert!(lines.contains(&(Output::Error, "copying ... done".to_owned())));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use longshore_shared::manifest::Manifest;
 use longshore_shared::settings::SettingName;
 use longshore_shared::span::Span;
 
-use crate::command::{self, Said};
+use crate::command::{self, Output, Outputs, Said};
 use crate::journal;
 use crate::layout::AppLayout;
 use crate::operation::{Operation, Trouble, chain};
@@ -71,7 +71,7 @@ impl<'a> StepUnit<'a> {
 
     /// Runs one command line to its end, and passes its output on as notes of `step`.
     pub(crate) fn run(&self, operation: &Operation, step: &str, line: &str) -> Result<(), Trouble> {
-        self.run_hiding(operation, step, line, |_| false)
+        self.run_hiding(operation, step, line, Outputs::Together, |_| false)
     }
 
     /// The same but for those lines that `hides` keeps to itself, which are told nowhere.
@@ -80,10 +80,11 @@ impl<'a> StepUnit<'a> {
         operation: &Operation,
         step: &str,
         line: &str,
+        outputs: Outputs,
         mut hides: impl FnMut(&Said) -> bool,
     ) -> Result<(), Trouble> {
         let mut kept = journal::Steps::of(self.layout);
-        self.follow(operation, line, |said| {
+        self.follow(operation, line, outputs, |said| {
             let told = !hides(said);
             if told {
                 operation.note(step, &said.text);
@@ -93,11 +94,11 @@ impl<'a> StepUnit<'a> {
         })
     }
 
-    /// Runs one command line to its end, and gives back what it said.
+    /// Runs one command line to its end, and gives back what it said; a warning is no answer.
     pub(crate) fn ask(&self, operation: &Operation, line: &str) -> Result<Vec<String>, Trouble> {
         let mut said = Vec::new();
-        self.follow(operation, line, |line| {
-            if said.len() < MOST_ANSWERS {
+        self.follow(operation, line, Outputs::Apart, |line| {
+            if line.output == Output::Standard && said.len() < MOST_ANSWERS {
                 said.push(line.text.clone());
             }
             true
@@ -109,6 +110,7 @@ impl<'a> StepUnit<'a> {
         &self,
         operation: &Operation,
         line: &str,
+        outputs: Outputs,
         mut hear: impl FnMut(&Said) -> bool,
     ) -> Result<(), Trouble> {
         if operation.is_cancelled() {
@@ -118,7 +120,8 @@ impl<'a> StepUnit<'a> {
         files::lay_out(self.layout, &self.files)?;
         operation.set_unit(Some(self.layout.step_unit()));
         let begun = Instant::now();
-        let done = command::follow_pieces("systemd-run", &self.arguments(line), |said| {
+        let words = self.arguments(line);
+        let done = command::follow_pieces("systemd-run", &words, outputs, |said| {
             if !hear(said) {
                 return;
             }

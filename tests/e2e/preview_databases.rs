@@ -1,8 +1,9 @@
 //! The database of a preview: a copy of one file, or one from a template.
 
-use longshore_lab::sample::Sample;
+use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::ended;
+use crate::branches::git;
 use crate::patience::until;
 use crate::previews::{branch, nothing_left, run, set_up, up};
 use crate::stage::lease;
@@ -16,6 +17,10 @@ pub(crate) const STORIES: &[Story] = &[
     Story {
         name: "preview_databases::one_from_a_template_comes_and_goes_as_the_readme_says",
         tell: from_template,
+    },
+    Story {
+        name: "preview_databases::the_apps_own_is_never_taken_for_it",
+        tell: never_the_apps_own,
     },
 ];
 
@@ -135,4 +140,97 @@ fn whole_database() -> Told {
     run(host, "tiny--login", "grep -q no.more data/upload")?;
     host.sh("! ls -A /srv/longshore/tiny/shared | grep longshore-copy")?;
     Ok(())
+}
+
+/// Whatever goes wrong while it is made: `destroy` finds the preview's own, or nothing.
+fn never_the_apps_own() -> Told {
+    let lease = lease(1)?;
+    let host = &lease.hosts[0];
+    let repository = set_up(&lease, "")?;
+    let controller = lease.controller(TINY);
+    let set = ["settings", "set", "demo", "DATABASE=the-apps-own"];
+    ended(&controller.run(&set)?, 0);
+    let hooks = |name: &str, create: &str| -> Told {
+        git(&repository, &["checkout", "--quiet", "-b", name, "main"])?;
+        let hooks = format!(
+            "\n[preview]\ncreate = [{create}]\ndestroy = [\"echo $LONGSHORE_PREVIEW drops: [$DATABASE]\"]\n"
+        );
+        repository.change_app_file(|text| format!("{text}{hooks}"))?;
+        Ok(repository.commit(&format!("1.1.0-{name}.1"), &Behaviour::Good)?)
+    };
+    let dropped = |name: &str, what: &str| {
+        host.sh(&format!(
+            "journalctl --sync; test \"$(journalctl -o cat | grep -o '^{name} drops: .*' | sort -u)\" = '{name} drops: [{what}]'"
+        ))
+    };
+
+    // What it says of its work is no part of what it prints.
+    hooks("talks", "\"printf 'copying ... ' >&2; echo DATABASE=copy\"")?;
+    let alike = ["--ref", "talks", "--name", "feature-login-x92646"];
+    ended(&up(&lease, &repository, &alike)?, 0);
+    let app = "tiny--feature-login-x92646";
+    assert_eq!(run(host, app, "echo $DATABASE")?, "copy\n");
+    // Its Unix name is short, and whoever looks for another with the same one finds it.
+    let alike = ["--ref", "talks", "--name", "feature-login-x137125"];
+    let answer = up(&lease, &repository, &alike)?;
+    ended(&answer, 4);
+    assert!(
+        answer.all().contains("would have one Unix user"),
+        "{}",
+        answer.all()
+    );
+    let down = ["preview", "down", "demo", "feature-login-x92646"];
+    ended(&controller.run(&down)?, 0);
+    dropped("feature-login-x92646", "copy")?;
+
+    let long = "x".repeat(1100);
+    let faulty = [
+        (
+            "midline",
+            "\"echo copying ... DATABASE=copy\"".to_owned(),
+            "The app has a setting DATABASE",
+            "",
+        ),
+        (
+            "many",
+            "\"echo DATABASE=many; for i in $(seq 60); do echo A$i=1; done\"".to_owned(),
+            "more than 50 settings",
+            "many",
+        ),
+        (
+            "long",
+            format!("\"echo DATABASE={long}\""),
+            "cannot be a setting",
+            "",
+        ),
+    ];
+    for (name, create, told, drops) in faulty {
+        hooks(name, &create)?;
+        let answer = up(&lease, &repository, &["--ref", name])?;
+        ended(&answer, 1);
+        assert!(answer.all().contains(told), "{told}: {}", answer.all());
+        assert!(
+            answer.all().contains("nothing of it is left"),
+            "{}",
+            answer.all()
+        );
+        dropped(name, drops)?;
+        nothing_left(host, &format!("tiny--{name}"))?;
+    }
+
+    // An agent that is killed has kept what was printed.
+    hooks("killed", "\"echo DATABASE=killed; sleep 15\"")?;
+    std::thread::scope(|scope| -> Told {
+        let first = scope.spawn(|| {
+            up(&lease, &repository, &["--ref", "killed"]).map_err(|error| error.to_string())
+        });
+        host.sh("until grep -q killed /etc/longshore/apps/tiny--killed.made.env; do sleep 0.05; done; systemctl kill -s KILL longshore-agent")?;
+        ended(&first.join().map_err(|_| "the first try panicked")??, 1);
+        Ok(())
+    })?;
+    crate::ambush::agent(host)?;
+    let down = ["preview", "down", "demo", "killed"];
+    ended(&controller.run(&down)?, 0);
+    dropped("killed", "killed")?;
+    nothing_left(host, "tiny--killed")
 }

@@ -62,6 +62,11 @@ destroy = ["echo cleaning up"]
         "{}",
         answer.all()
     );
+    assert!(
+        answer.all().contains("nothing of it is left"),
+        "{}",
+        answer.all()
+    );
     nothing_left(host, "tiny--broken")?;
 
     // What cannot be taken away is told, and stays to be tried again.
@@ -156,6 +161,19 @@ destroy = ["sleep 12; echo ended well"]
     })?;
     nothing_left(host, "tiny--login")?;
     host.sh("journalctl -o cat | grep -q 'ended well'")?;
+
+    // Of two whose time comes at once, neither waits for the other's hook.
+    repository.change_app_file(|text| text.replace("sleep 12; echo DATABASE", "echo DATABASE"))?;
+    for name in ["one", "two"] {
+        branch(&repository, name, &format!("1.2.0-{name}.1"))?;
+        ended(&up(&lease, &repository, &["--ref", name])?, 0);
+    }
+    host.sh("sqlite3 /var/lib/longshore/ledger.db 'UPDATE previews SET until_time = created'; systemctl restart longshore-agent")?;
+    let both = "systemctl is-active -q longshore-tiny--one-step && systemctl is-active -q longshore-tiny--two-step";
+    host.sh(&format!(
+        "timeout 60 sh -c 'until {both}; do sleep 0.05; done'"
+    ))?;
+    until("both are gone", 60, || Ok(listed(&lease, TINY)?.is_empty()))?;
     let status = lease.controller(TINY).run(&["status", "demo"])?;
     assert_eq!(live(&status, "tiny"), ["1.0.0"], "{}", status.all());
     Ok(())

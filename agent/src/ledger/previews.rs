@@ -43,6 +43,8 @@ pub(crate) enum Made {
     /// It was begun, and there may be something to take away.
     Begun,
     All,
+    /// What was made is not known by its names, so nobody can take it away.
+    Unknown,
 }
 
 const COLUMNS: &str = "app, git, who, created, until_time, made, maker, recipe";
@@ -132,6 +134,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// Its settings are not what it was made with.
+    pub(crate) fn set_unknown(&self, app: &Instance) -> Result<()> {
+        self.lock().execute(
+            "UPDATE previews SET made = 3, recipe = NULL WHERE app = ?1",
+            [app.as_str()],
+        )?;
+        Ok(())
+    }
+
     /// Something of it may be gone.
     pub(crate) fn begin_unmaking(&self, app: &Instance) -> Result<()> {
         self.lock().execute(
@@ -191,7 +202,8 @@ fn row(row: &Row<'_>) -> rusqlite::Result<PreviewRow> {
         made: match made {
             0 => Made::Nothing,
             1 => Made::Begun,
-            _ => Made::All,
+            2 => Made::All,
+            _ => Made::Unknown,
         },
         maker: version_at(row, "maker")?,
         recipe: recipe.and_then(|text| Sha256Digest::parse(&text).ok()),

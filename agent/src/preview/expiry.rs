@@ -1,8 +1,8 @@
 //! Previews whose time has come are taken away by the agent itself. One thread waits for the next of
-//! them, and none where there are none.
+//! them, and none where there are none; each end is a thread's own, so that none waits for another's hook.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -40,7 +40,7 @@ pub(crate) fn watch(agent: &Arc<Agent>) {
 }
 
 fn wait(agent: &Arc<Agent>) {
-    let mut failed: BTreeMap<Instance, Instant> = BTreeMap::new();
+    let ends = Arc::new(Ends::default());
     loop {
         agent.previews.lock().stale = false;
         let previews = match agent.ledger.previews() {
@@ -51,20 +51,15 @@ fn wait(agent: &Arc<Agent>) {
                 continue;
             }
         };
-        failed.retain(|app, at| {
-            at.elapsed() < AFTER_FAILURE && previews.iter().any(|preview| preview.app == *app)
-        });
+        ends.keep_those_of(&previews);
         let mut pause = LONGEST_SLEEP;
         for preview in &previews {
             let left = left(agent, preview, Timestamp::now());
             if !left.is_zero() {
                 pause = pause.min(left);
-            } else if !failed.contains_key(&preview.app) {
-                match end(agent, preview) {
-                    Ended::Busy => pause = pause.min(WHILE_LOCKED),
-                    Ended::Gone => {}
-                    Ended::Failed => drop(failed.insert(preview.app.clone(), Instant::now())),
-                }
+            } else if ends.may_begin(&preview.app) {
+                begin_end(agent, &ends, preview);
+                pause = pause.min(WHILE_LOCKED);
             }
         }
         let mut watch = agent.previews.lock();
@@ -89,6 +84,62 @@ fn left(agent: &Agent, preview: &PreviewRow, now: Timestamp) -> Duration {
         false => preview.until,
     };
     Duration::try_from(end.duration_since(now)).unwrap_or_default()
+}
+
+/// Those that are under way, and those that failed lately.
+#[derive(Debug, Default)]
+struct Ends(Mutex<BTreeMap<Instance, End>>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Begun,
+    Failed(Instant),
+}
+
+impl Ends {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Instance, End>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_those_of(&self, previews: &[PreviewRow]) {
+        self.lock().retain(|app, end| match end {
+            End::Begun => true,
+            End::Failed(at) => {
+                at.elapsed() < AFTER_FAILURE && previews.iter().any(|preview| preview.app == *app)
+            }
+        });
+    }
+
+    /// Nobody begins it twice.
+    fn may_begin(&self, app: &Instance) -> bool {
+        let mut ends = self.lock();
+        if ends.contains_key(app) {
+            return false;
+        }
+        ends.insert(app.clone(), End::Begun);
+        true
+    }
+
+    fn ended(&self, app: &Instance, how: &Ended) {
+        match how {
+            Ended::Gone | Ended::Busy => self.lock().remove(app),
+            Ended::Failed => self.lock().insert(app.clone(), End::Failed(Instant::now())),
+        };
+    }
+}
+
+fn begin_end(agent: &Arc<Agent>, ends: &Arc<Ends>, preview: &PreviewRow) {
+    let (owned, known, row) = (Arc::clone(agent), Arc::clone(ends), preview.clone());
+    let spawned = std::thread::Builder::new()
+        .name("preview-end".to_owned())
+        .spawn(move || {
+            let how = end(&owned, &row);
+            known.ended(&row.app, &how);
+        });
+    if let Err(error) = spawned {
+        ends.ended(&preview.app, &Ended::Busy);
+        journal::say(&format!("{} cannot be ended now: {error}", preview.app));
+    }
 }
 
 enum Ended {

@@ -7,6 +7,7 @@ use crate::activate::live;
 use crate::agent::Agent;
 use crate::host::Host;
 use crate::layout::AppLayout;
+use crate::ledger::Made;
 use crate::operation::{Operation, Trouble};
 use crate::step_unit::StepUnit;
 
@@ -36,8 +37,20 @@ pub(super) fn undo(
     operation: &Operation,
 ) -> Result<(), Trouble> {
     let app = &layout.app;
+    let row = agent.ledger.preview(app)?;
+    if row.as_ref().is_some_and(|row| row.made == Made::Unknown) {
+        return Err(Trouble::failed(
+            format!(
+                "what `create` printed for {app} could not be kept, so `destroy` is not run: it would find the app's own"
+            ),
+            format!(
+                "take away by hand what it made, then: {} --without-hook",
+                again(app)
+            ),
+        ));
+    }
     agent.ledger.begin_unmaking(app)?;
-    let maker = agent.ledger.preview(app)?.and_then(|row| row.maker);
+    let maker = row.and_then(|row| row.maker);
     let manifest = maker.and_then(|maker| live::manifest(layout, &maker).ok());
     let Some(manifest) = manifest else {
         return Err(Trouble::failed(

@@ -5,6 +5,7 @@ mod copy;
 mod databases;
 mod destroy;
 pub(crate) mod expiry;
+mod heard;
 mod hook;
 mod make;
 mod remains;
@@ -82,7 +83,7 @@ pub(crate) fn problems(
             next: "name a branch of the app's repository".to_owned(),
         }]);
     }
-    if let Some(other) = same_domain(host, app, &all) {
+    if let Some(other) = same_domain(host, app, &all).or_else(|| same_user(app, &all)) {
         return Ok(vec![other]);
     }
     let most = rules.rules.max;
@@ -111,6 +112,17 @@ fn same_domain(host: &Host, app: &Instance, all: &[PreviewRow]) -> Option<Proble
     let other = others.find(|other| other != app && domain_of(other).as_ref() == Some(&own))?;
     Some(Problem {
         what: format!("{} is the domain of {other} on this host", own.as_str()),
+        next: "give the preview another name: --name NAME".to_owned(),
+    })
+}
+
+/// Unix names are too short for a preview's own, and whoever looks for two with one digest finds them.
+fn same_user(app: &Instance, all: &[PreviewRow]) -> Option<Problem> {
+    let short = |app: &Instance| AppLayout::new(app).short();
+    let mut others = all.iter().filter(|preview| preview.app != *app);
+    let other = others.find(|preview| short(&preview.app) == short(app))?;
+    Some(Problem {
+        what: format!("{app} and {} would have one Unix user", other.app),
         next: "give the preview another name: --name NAME".to_owned(),
     })
 }
