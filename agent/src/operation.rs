@@ -350,7 +350,7 @@ pub(crate) fn reply_to(trouble: Trouble) -> Reply {
 fn is_unchanged(reply: &Reply) -> bool {
     match reply {
         Reply::Staged { unchanged, .. }
-        | Reply::Migrated { unchanged }
+        | Reply::Migrated { unchanged, .. }
         | Reply::PreviewMade { unchanged }
         | Reply::PreviewDropped { unchanged } => *unchanged,
         Reply::Left { undone, .. } => undone.is_empty(),

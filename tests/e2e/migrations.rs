@@ -27,6 +27,10 @@ pub(crate) const STORIES: &[Story] = &[
         name: "migrations::of_a_branch_are_told_to_whoever_comes_after_it",
         tell: after_a_branch,
     },
+    Story {
+        name: "migrations::of_what_does_not_serve_none_stay_and_of_what_serves_none_lack",
+        tell: as_what_serves_has_them,
+    },
 ];
 
 const TINY: Sample = Sample::Tiny;
@@ -205,6 +209,59 @@ fn after_a_branch() -> Told {
     let told = "1.0.1 has no `check` in [migrate]";
     assert!(answer.all().contains(told), "{}", answer.all());
     Ok(())
+}
+
+/// Where what leaves is undone, the database is that of what serves, whatever happened before.
+fn as_what_serves_has_them() -> Told {
+    let scene = Scene::set(UNDO)?;
+    let undo = "undo = [\"sed -i /$LONGSHORE_MIGRATION/d data/applied\"]";
+    scene
+        .repository
+        .change_app_file(|text| format!("{text}{undo}\n"))?;
+    let remove =
+        |name: &str| fs_err::remove_file(scene.repository.folder().join("migrations").join(name));
+    scene.serves("1.0.0", &["0001"])?;
+
+    // A release that migrated and did not come up says what it left, and the next one takes that away.
+    scene.add("0002")?;
+    let sick = scene
+        .lease
+        .release(&scene.repository, "1.1.0-sick.1", &Behaviour::ExitsAtImport)?;
+    let told = [
+        "1.1.0-sick.1 does not serve, and these migrations of it are in the database: 0002",
+        "on_leave",
+    ];
+    scene.fails(&sick, 1, &told)?;
+    assert_eq!(scene.applied()?, "0001\n0002\n");
+    remove("0002")?;
+    let controller = scene.lease.controller(TINY);
+    let back = scene.release("1.0.1")?;
+    let answer = controller.plain(&["deploy", "demo", "--release", &back])?;
+    assert_eq!(answer.code, Some(0), "{}", answer.all());
+    let told = "undone in the database, where 1.1.0-sick.1 had left it: 0002";
+    assert!(answer.all().contains(told), "{}", answer.all());
+    assert_eq!(scene.applied()?, "0001\n");
+
+    // What was undone for another is migrated again by a rollback.
+    scene.serves("1.2.0", &["0003"])?;
+    remove("0003")?;
+    scene.serves("1.1.5", &[])?;
+    assert_eq!(scene.applied()?, "0001\n");
+    let answer = controller.plain(&["rollback", "demo"])?;
+    assert_eq!(answer.code, Some(0), "{}", answer.all());
+    scene.is_live("1.2.0")?;
+    assert_eq!(scene.applied()?, "0001\n0003\n");
+
+    // What never served is nothing to go back to.
+    let answer = controller.plain(&["rollback", "demo", "1.1.0-sick.1"])?;
+    assert_eq!(answer.code, Some(4), "{}", answer.all());
+    for words in [
+        "has never served",
+        "longshore deploy demo --version 1.1.0-sick.1",
+    ] {
+        assert!(answer.all().contains(words), "{words}: {}", answer.all());
+    }
+    scene.is_live("1.2.0")
 }
 
 fn undo_in_trouble() -> Told {

@@ -1,6 +1,7 @@
 //! Going from one release to another that does not have all of its migrations. What is undone is undone
 //! by the release that has them, the newest first, before the other one serves.
 
+use longshore_shared::digest::Sha256Digest;
 use longshore_shared::instance::Instance;
 use longshore_shared::manifest::Manifest;
 use longshore_shared::setup::OnLeave;
@@ -8,10 +9,12 @@ use longshore_shared::wire::latest::Reply;
 use semver::Version;
 
 use super::applied::{applied, without};
+use super::direction::found_good;
 use super::{live, migrate};
 use crate::agent::Agent;
 use crate::host::Host;
 use crate::layout::AppLayout;
+use crate::ledger::{LedgerError, Migrated, ReleaseRow};
 use crate::operation::{Operation, Trouble};
 use crate::step_unit::StepUnit;
 
@@ -21,8 +24,28 @@ pub(crate) struct Leave {
     layout: AppLayout,
     /// The one that serves; nothing where it is the same, or none does.
     from: Option<Manifest>,
+    /// Those that migrated and then did not come to serve, the newest first; none where nobody undoes.
+    strays: Vec<Stray>,
     to: Manifest,
+    /// Whether `to` has to migrate, as it was undone before or never ran.
+    lacks: bool,
     on_leave: OnLeave,
+}
+
+/// What a deployment that failed has left in the database.
+#[derive(Debug)]
+struct Stray {
+    version: Version,
+    digest: Sha256Digest,
+    manifest: Option<Manifest>,
+}
+
+/// What was found and done.
+#[derive(Debug, Default)]
+struct Told {
+    stay: Vec<String>,
+    undone: Vec<String>,
+    remarks: Vec<String>,
 }
 
 pub(crate) fn prepare(
@@ -32,14 +55,21 @@ pub(crate) fn prepare(
     version: &Version,
 ) -> Result<Leave, Trouble> {
     let layout = AppLayout::new(app);
-    let (_, to) = migrate::staged(agent, &layout, version)?;
+    let (row, to) = migrate::staged(agent, &layout, version)?;
     let live = live::live(&layout).filter(|live| live.version != *version);
     let from = match live {
         Some(live) => Some(migrate::staged(agent, &layout, &live.version)?.1),
         None => None,
     };
     let on_leave = host.hosted(app).map(|app| app.on_leave).unwrap_or_default();
+    let undoes = on_leave == OnLeave::Undo;
+    let migrated = agent.ledger.migrated(app, &row.manifest)?;
     Ok(Leave {
+        strays: match undoes {
+            true => strays(agent, &layout, &row)?,
+            false => Vec::new(),
+        },
+        lacks: undoes && !migrated && !to.app_file.migrate.run.is_empty(),
         layout,
         from,
         to,
@@ -47,25 +77,129 @@ pub(crate) fn prepare(
     })
 }
 
+/// Those that served were left when something else came to serve.
+fn strays(agent: &Agent, layout: &AppLayout, to: &ReleaseRow) -> Result<Vec<Stray>, LedgerError> {
+    let migrations = agent.ledger.migrations(&layout.app)?;
+    let names = |row: &ReleaseRow| migrations.get(&row.manifest).cloned().unwrap_or_default();
+    let live = live::live(layout).map(|live| live.version);
+    let mut strays = Vec::new();
+    for row in agent.ledger.releases(&layout.app)? {
+        let has_served =
+            live.as_ref() == Some(&row.version) || found_good(agent, &layout.app, &row.version)?;
+        if has_served || row.version == to.version || without(&names(&row), &names(to)).is_empty() {
+            continue;
+        }
+        strays.push(Stray {
+            manifest: live::manifest(layout, &row.version).ok(),
+            version: row.version,
+            digest: row.manifest,
+        });
+    }
+    Ok(strays)
+}
+
 impl Leave {
     pub(crate) fn run(self, agent: &Agent, operation: &Operation) -> Result<Reply, Trouble> {
-        let Some(from) = &self.from else {
-            return Ok(nothing());
-        };
+        let mut told = Told::default();
+        for stray in &self.strays {
+            self.clear(agent, stray, operation, &mut told)?;
+        }
+        if let Some(from) = &self.from {
+            self.leave(agent, from, operation, &mut told)?;
+        }
+        Ok(Reply::Left {
+            stay: told.stay,
+            undone: told.undone,
+            remark: (!told.remarks.is_empty()).then(|| told.remarks.join("; ")),
+            lacks: self.lacks,
+        })
+    }
+
+    fn leave(
+        &self,
+        agent: &Agent,
+        from: &Manifest,
+        operation: &Operation,
+        told: &mut Told,
+    ) -> Result<(), Trouble> {
         // What comes after it has what it has, unless it was a branch's; whoever undoes looks all the same.
         let goes_on = self.on_leave == OnLeave::Never
             && self.to.version > from.version
             && from.version.pre.is_empty();
         if goes_on || from.tree == self.to.tree {
-            return Ok(nothing());
+            return Ok(());
         }
-        // Whatever cannot be told, nobody undoes.
-        let mut remark = None;
-        let left = operation.step("compare", || {
+        let left = self.beyond(from, operation, told)?;
+        if left.is_empty() || self.on_leave == OnLeave::Never {
+            told.stay = left;
+            return Ok(());
+        }
+        operation.step("undo", || self.undo(agent, from, &left, operation))?;
+        operation.remember(format!("undone: {}", left.join(", ")));
+        told.undone = left;
+        Ok(())
+    }
+
+    /// Nobody serves with what is left of a deployment that failed: where it cannot be undone, it is told,
+    /// and what comes comes all the same.
+    fn clear(
+        &self,
+        agent: &Agent,
+        stray: &Stray,
+        operation: &Operation,
+        told: &mut Told,
+    ) -> Result<(), Trouble> {
+        let Stray { version, .. } = stray;
+        let may = |why: &str| format!("{version} may have left migrations in the database: {why}");
+        let Some(manifest) = &stray.manifest else {
+            told.remarks.push(may("it is damaged on this host"));
+            return Ok(());
+        };
+        let left = match self.beyond(manifest, operation, told) {
+            Err(trouble) if !operation.is_cancelled() => {
+                told.remarks.push(may(&trouble.message()));
+                return Ok(());
+            }
+            left => left?,
+        };
+        if left.is_empty() {
+            return Ok(());
+        }
+        let names = left.join(", ");
+        let undone = operation.step("undo", || self.undo(agent, manifest, &left, operation));
+        if operation.is_cancelled() {
+            return undone;
+        }
+        told.remarks.push(match undone {
+            Ok(()) => {
+                operation.remember(format!("undone: {names}"));
+                format!("undone in the database, where {version} had left it: {names}")
+            }
+            Err(trouble) => {
+                // To be tried again the next time.
+                let app = &self.layout.app;
+                let ledger = &agent.ledger;
+                ledger.set_migrated(app, &stray.digest, Migrated::BrokeOff, &left)?;
+                let why = trouble.message();
+                format!("left in the database by {version}, and not undone ({why}): {names}")
+            }
+        });
+        Ok(())
+    }
+
+    /// Those in the database that a release has, and the one that comes has not. Whatever cannot be told,
+    /// nobody undoes.
+    fn beyond(
+        &self,
+        from: &Manifest,
+        operation: &Operation,
+        told: &mut Told,
+    ) -> Result<Vec<String>, Trouble> {
+        operation.step("compare", || {
             let here = match applied(&self.layout, from, operation) {
                 // It may be broken, and nobody can mend it by staying with it.
                 Err(trouble) if self.on_leave == OnLeave::Never && !operation.is_cancelled() => {
-                    remark = Some(told_nothing(from, &trouble));
+                    told.remarks.push(told_nothing(from, &trouble));
                     return Ok(Vec::new());
                 }
                 here => here?.unwrap_or_default(),
@@ -74,24 +208,10 @@ impl Leave {
                 return Ok(Vec::new());
             }
             let Some(known) = applied(&self.layout, &self.to, operation)? else {
-                remark = Some(cannot_tell(&self.to, &here));
+                told.remarks.push(cannot_tell(&self.to, &here));
                 return Ok(Vec::new());
             };
             Ok(without(&here, &known))
-        })?;
-        if left.is_empty() || self.on_leave == OnLeave::Never {
-            return Ok(Reply::Left {
-                stay: left,
-                undone: Vec::new(),
-                remark,
-            });
-        }
-        operation.step("undo", || self.undo(agent, from, &left, operation))?;
-        operation.remember(format!("undone: {}", left.join(", ")));
-        Ok(Reply::Left {
-            stay: Vec::new(),
-            undone: left,
-            remark,
         })
     }
 
@@ -181,14 +301,6 @@ fn cannot_tell(to: &Manifest, here: &[String]) -> String {
         to.version,
         here.len()
     )
-}
-
-fn nothing() -> Reply {
-    Reply::Left {
-        stay: Vec::new(),
-        undone: Vec::new(),
-        remark: None,
-    }
 }
 
 /// The one before it of the same part, as Django has it (`board.0002_title` is of `board`); without

@@ -33,16 +33,31 @@ pub(crate) fn may_serve(agent: &Agent, host: &Host, wanted: Wanted<'_>) -> Resul
         let (to, why) = (wanted.version, wanted.why);
         direction::check(agent, &host.environment, &layout, to, why)?;
     }
+    let good = direction::found_good(agent, wanted.app, wanted.version)?;
     let proof = Proof {
         serves: live::live(&layout).is_some_and(|live| live.version == *wanted.version),
-        good: direction::found_good(agent, wanted.app, wanted.version)?,
+        good,
         served_just_before: served_just_before(agent, wanted)?,
     };
     match proof.asks(wanted.why, wanted.even_revoked) {
-        Asks::Signer => trust::accept_kept(&trust, &layout, wanted.version),
-        Asks::NotRevoked => trust.not_revoked(&layout, wanted.version),
-        Asks::Nothing => Ok(()),
+        Asks::Signer => trust::accept_kept(&trust, &layout, wanted.version)?,
+        Asks::NotRevoked => trust.not_revoked(&layout, wanted.version)?,
+        Asks::Nothing => {}
     }
+    // What it needs in the database may never have been there.
+    if wanted.why == SwitchReason::Rollback && !good {
+        let Wanted { app, version, .. } = wanted;
+        return Err(Trouble::refused(
+            format!(
+                "{app} {version} has never served on this host, so there is no going back to it"
+            ),
+            format!(
+                "bring it as a deployment: longshore deploy {} --version {version}",
+                host.environment
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// What this host itself knows of a release.

@@ -49,7 +49,10 @@ impl Migration {
     pub(crate) fn run(self, agent: &Agent, operation: &Operation) -> Result<Reply, Trouble> {
         let steps = &self.manifest.app_file.migrate.run;
         if steps.is_empty() || self.ran {
-            return Ok(Reply::Migrated { unchanged: true });
+            return Ok(Reply::Migrated {
+                unchanged: true,
+                applied: Vec::new(),
+            });
         }
         let longest = self.manifest.app_file.migrate.timeout;
         let unit = StepUnit::of_kept(&self.layout, &self.manifest, longest);
@@ -95,7 +98,10 @@ impl Migration {
             operation.note("migrate", &format!("applied: {}", new.join(", ")));
         }
         ledger.set_migrated(app, &self.digest, Migrated::Whole, &after)?;
-        Ok(Reply::Migrated { unchanged: false })
+        Ok(Reply::Migrated {
+            unchanged: false,
+            applied: new,
+        })
     }
 }
 

@@ -70,7 +70,10 @@ fn ended(agent: &Agent, id: u64, row: Option<OperationRow>) -> Result<Reply, Tro
             "which migrations it found and undid is not known any more",
             next,
         )),
-        ("migrate", _) => Ok(Reply::Migrated { unchanged }),
+        ("migrate", _) => Ok(Reply::Migrated {
+            unchanged,
+            applied: Vec::new(),
+        }),
         ("create", _) => Ok(Reply::PreviewMade { unchanged }),
         ("destroy", _) => Ok(Reply::PreviewDropped { unchanged }),
         (_, Some(version)) => Ok(Reply::Switched(Switched {

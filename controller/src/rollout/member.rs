@@ -32,6 +32,8 @@ pub(super) struct Member {
     pub(super) past_migrations: bool,
     /// Whether what serves can tell which migrations are in the database.
     pub(super) live_checks: bool,
+    /// What the release that comes has put into the database.
+    pub(super) applied: Vec<String>,
     /// What was undone in the database for the release that comes, as far as it is known by name.
     pub(super) undone: Option<Vec<String>>,
     /// What a rollback or a restart goes to on this host.
@@ -87,6 +89,7 @@ impl Member {
             revoked: false,
             past_migrations: false,
             live_checks: false,
+            applied: Vec::new(),
             undone: None,
             goes_to: None,
             settings_then: None,

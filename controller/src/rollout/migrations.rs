@@ -1,6 +1,7 @@
 //! Migrations: once for all hosts, on one of them. First those that the release which comes does not
 //! have, then its own.
 
+use longshore_shared::name::HostName;
 use longshore_shared::wire::latest::{Order, Problem, Reply, SwitchReason};
 use semver::Version;
 
@@ -22,7 +23,7 @@ impl Run {
                 )
             }
             Goal::Kept(_) => (true, true),
-            // What serves already has migrated, and a rollback migrates nothing.
+            // A rollback migrates nothing but what was undone since.
             Goal::Back { .. } => (true, false),
             Goal::Stage(_) | Goal::Sync(_) | Goal::Restart | Goal::Settings(_) => (false, false),
         };
@@ -46,50 +47,71 @@ impl Run {
         if let Some(remark) = place.remark.filter(|_| migrates) {
             report.event(RunEvent::Note(remark));
         }
-        let mut migrated = Vec::with_capacity(members.len());
-        for mut member in members {
-            let here = *member.name() == place.host;
-            if here && leaves {
-                self.leave(&mut member).await;
+        let (mut members, mut lacks) = (members, false);
+        if leaves && let Some(at) = self.leaves_at(&members, &place.host) {
+            lacks = self.leave(&mut members[at]).await;
+            if !members[at].is_active() {
+                return members;
             }
-            migrated.push(if here && migrates {
-                self.one(Phase::Migrate, member).await
-            } else {
-                member
+        }
+        if !migrates && !lacks {
+            return members;
+        }
+        let mut migrated = Vec::with_capacity(members.len());
+        for member in members {
+            migrated.push(match *member.name() == place.host {
+                true => self.one(Phase::Migrate, member).await,
+                false => member,
             });
         }
         migrated
     }
 
-    /// What serves may have migrations that the release which comes does not have.
-    async fn leave(&self, member: &mut Member) {
+    /// Where something else serves than what comes: there it is that can undo. The place where it migrates,
+    /// if that is one.
+    fn leaves_at(&self, members: &[Member], place: &HostName) -> Option<usize> {
+        let differs =
+            |member: &Member| member.before.version() != self.version_for(member).as_ref();
+        let all = || members.iter().filter(|member| member.is_active());
+        let host = all()
+            .find(|member| member.name() == place && differs(member))
+            .or_else(|| all().find(|member| differs(member)))
+            .map_or(place, Member::name);
+        members.iter().position(|member| member.name() == host)
+    }
+
+    /// What serves may have migrations that the release which comes does not have. Whether that one has to
+    /// migrate whatever was meant.
+    async fn leave(&self, member: &mut Member) -> bool {
         let Some(version) = self.version_for(member) else {
-            return;
+            return false;
         };
         let app = self.job.plan.app.clone();
         let order = Order::Leave {
             app,
             version: version.clone(),
         };
-        let (stay, undone) = match self.order(member, order, None, Stakes::Migration).await {
+        let (stay, undone, lacks) = match self.order(member, order, None, Stakes::Migration).await {
             None => {
                 member.undone = Some(Vec::new());
-                return;
+                return false;
             }
             Some(Reply::Left {
                 stay,
                 undone,
                 remark,
+                lacks,
             }) => {
                 if let Some(remark) = remark {
                     self.job.reach.report.event(RunEvent::Note(remark));
                 }
-                (stay, undone)
+                (stay, undone, lacks)
             }
             Some(other) => {
                 // Some of it may have been undone, and what serves has it.
                 member.undone = Some(Vec::new());
-                return member.ended_by(other);
+                member.ended_by(other);
+                return false;
             }
         };
         let note = |what: String| self.job.reach.report.event(RunEvent::Note(what));
@@ -98,11 +120,12 @@ impl Run {
             member.undone = Some(undone);
         }
         if stay.is_empty() {
-            return;
+            return lacks;
         }
         let what = format!("in the database, and not in {version}: {}", stay.join(", "));
         if self.job.past_migrations {
-            return note(what);
+            note(what);
+            return lacks;
         }
         member.past_migrations = true;
         member.refused(HostFailure::of_problems(&[Problem {
@@ -110,14 +133,17 @@ impl Run {
             next: "Make sure that it can live with them; then the same command with --yes goes on, and they stay."
                 .to_owned(),
         }]));
+        false
     }
 
     /// What was undone for a release that does not serve after all is done again for the one that does.
     pub(super) async fn migrate_again(&self, mut members: Vec<Member>) -> Vec<Member> {
         for member in &mut members {
             let serves = member.serves.version().cloned();
-            if serves.is_none() || serves != self.version_for(member) {
+            let wanted = self.version_for(member);
+            if serves.is_none() || serves != wanted {
                 self.have_again(member, serves).await;
+                tell_what_stays(member, wanted);
             }
         }
         members
@@ -155,11 +181,16 @@ impl Run {
             }),
         };
         let why = match member.insist(order).await {
-            Ok(Reply::Migrated { unchanged: false } | Reply::Switched(_)) => {
+            Ok(
+                Reply::Migrated {
+                    unchanged: false, ..
+                }
+                | Reply::Switched(_),
+            ) => {
                 return member.remark(format!("{version} has migrated again: {undone}"));
             }
             // Nothing was undone yet.
-            Ok(Reply::Migrated { unchanged: true }) => return,
+            Ok(Reply::Migrated { .. }) => return,
             Ok(_) => "the agent gave an answer that does not fit the order".to_owned(),
             Err(why) => why,
         };
@@ -169,25 +200,36 @@ impl Run {
     }
 
     pub(super) async fn migrate_one(&self, member: &mut Member) {
-        let Some(version) = self.job.goal.version() else {
+        let Some(version) = self.version_for(member) else {
             return;
         };
         let app = self.job.plan.app.clone();
+        let why = matches!(self.job.goal, Goal::Back { .. }).then_some(SwitchReason::Rollback);
         match self
             .order(
                 member,
-                Order::Migrate {
-                    app,
-                    version,
-                    why: None,
-                },
+                Order::Migrate { app, version, why },
                 None,
                 Stakes::Migration,
             )
             .await
         {
-            None | Some(Reply::Migrated { .. } | Reply::Switched(_)) => {}
+            Some(Reply::Migrated { applied, .. }) => member.applied = applied,
+            None | Some(Reply::Switched(_)) => {}
             Some(other) => member.ended_by(other),
         }
     }
+}
+
+/// What a release migrated that does not serve.
+fn tell_what_stays(member: &mut Member, version: Option<Version>) {
+    let applied = std::mem::take(&mut member.applied);
+    // A new preview goes as a whole.
+    let (Some(version), false) = (version, applied.is_empty() || member.new_preview) else {
+        return;
+    };
+    member.remark(format!(
+        "{version} does not serve, and these migrations of it are in the database: {}. What comes next has to live with them; where the inventory says on_leave = \"undo\", the next deploy or return undoes those that it does not have",
+        applied.join(", ")
+    ));
 }

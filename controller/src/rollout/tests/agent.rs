@@ -158,13 +158,20 @@ impl PlayedAgent {
                     stay,
                     undone,
                     remark,
+                    lacks: false,
                 })];
             }
             Order::Migrate { .. } if self.trouble == Trouble::MigrationFails => (
                 "migrate",
                 failed("the migration failed", self.live(), false),
             ),
-            Order::Migrate { .. } => ("migrate", done(Reply::Migrated { unchanged: false })),
+            Order::Migrate { .. } => (
+                "migrate",
+                done(Reply::Migrated {
+                    unchanged: false,
+                    applied: Vec::new(),
+                }),
+            ),
             Order::Switch { version, why, .. } => return self.switch(version, *why),
             Order::Attach { .. } => {
                 let mut live = self.live.lock().unwrap();

@@ -331,15 +331,21 @@ pub enum Reply {
     Migrated {
         /// Whether there was nothing to run, or it had run already.
         unchanged: bool,
+        /// What is new in the database, where the release can tell.
+        #[serde(default)]
+        applied: Vec<String>,
     },
     /// Migrations of the live release that another does not have, the oldest first.
     Left {
         /// Those that stay in the database.
         stay: Vec<String>,
         undone: Vec<String>,
-        /// What nobody could tell.
+        /// What nobody could tell, or was undone for nobody who serves.
         #[serde(default)]
         remark: Option<String>,
+        /// Whether the other has to migrate before it serves, also where it served before.
+        #[serde(default)]
+        lacks: bool,
     },
     Switched(Switched),
     Settings(SettingsState),
