@@ -12,8 +12,9 @@ use crate::layout::{AppLayout, ReleaseFiles};
 use crate::settings::{self, files};
 
 /// What the shell is told that runs it: the words are the program's, and its path is looked for in the
-/// app's environment.
-const AS_WORDS: &str = "exec \"$0\" \"$@\"";
+/// app's environment. It stays, since systemd takes the end by most signals for a good one, and bears
+/// those that are meant for the program.
+const AS_WORDS: &str = "trap : HUP INT PIPE TERM; \"$0\" \"$@\"";
 
 /// One that runs in a unit of its own, on handles that somebody brought.
 pub(crate) struct RunUnit {
@@ -114,14 +115,13 @@ fn words(
     let properties = environment.chain(properties).chain(slice).chain(as_files);
     words.extend(properties.map(|property| format!("--property={property}")));
     words.extend(["--", "/bin/sh", "-c"].map(str::to_owned));
-    let line = match command {
-        [line] => vec![line.clone()],
-        command => std::iter::once(AS_WORDS.to_owned())
-            .chain(command.iter().cloned())
-            .collect(),
-    };
+    let mut program = vec![AS_WORDS.to_owned()];
+    if let [_line] = command {
+        program.extend(["/bin/sh", "-c"].map(str::to_owned));
+    }
+    program.extend(command.iter().cloned());
     // systemd expands variables in the words that it is given; whoever wrote them did not mean that.
-    words.extend(line.iter().map(|word| word.replace('$', "$$")));
+    words.extend(program.iter().map(|word| word.replace('$', "$$")));
     words
 }
 
@@ -158,11 +158,17 @@ mod tests {
             .collect();
         assert_eq!(
             end,
-            ["exec \"$$0\" \"$$@\"", "python", "-c", "print($$HOME)"]
+            [
+                "trap : HUP INT PIPE TERM; \"$$0\" \"$$@\"",
+                "python",
+                "-c",
+                "print($$HOME)"
+            ]
         );
         assert!(plain.contains(&"--pipe".to_owned()));
         let line = words(&["env | sort"], Some("xterm-256color;x"));
-        assert_eq!(line.last().map(String::as_str), Some("env | sort"));
+        let end: Vec<&str> = line[line.len() - 3..].iter().map(String::as_str).collect();
+        assert_eq!(end, ["/bin/sh", "-c", "env | sort"]);
         assert!(
             line.contains(&"--setenv=TERM=xterm-256colorx".to_owned()),
             "{line:?}"

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands;
@@ -24,7 +24,6 @@ use crate::ui::{self, Ui};
     name = "longshore",
     version,
     disable_version_flag = true,
-    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100,
@@ -49,6 +48,9 @@ Examples:
 pub(crate) struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
+    /// Print the version; `longshore version` says more
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = "Options")]
+    version: (),
     #[command(subcommand)]
     verb: Verb,
 }

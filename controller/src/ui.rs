@@ -4,6 +4,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -20,6 +21,7 @@ pub struct Ui {
     /// One question at a time; held by nobody but those who ask.
     asking: Mutex<()>,
     out: Mutex<Out>,
+    left: AtomicBool,
 }
 
 /// While a question is open, lines wait here and whoever says them goes on.
@@ -43,12 +45,12 @@ impl Out {
     fn end_question(&mut self) {
         self.question = Question::None;
         for (to, line) in self.waiting.drain(..) {
-            print(to, &line);
+            drop(print(to, &line));
         }
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum To {
     Out,
     Err,
@@ -64,6 +66,7 @@ impl Ui {
             bars,
             asking: Mutex::default(),
             out: Mutex::default(),
+            left: AtomicBool::default(),
         }
     }
 
@@ -183,7 +186,7 @@ impl Ui {
             // Whoever asked would have turned it on again, and does not come to that any more.
             let _ = std::process::Command::new("stty").arg("echo").status();
         }
-        print(To::Err, "");
+        drop(print(To::Err, ""));
         out.end_question();
     }
 
@@ -198,22 +201,29 @@ impl Ui {
             out.waiting.push((to, line.to_owned()));
             return;
         }
-        match &self.bars {
+        let written = match &self.bars {
             Some(bars) => bars.suspend(|| print(to, line)),
             None => print(to, line),
+        };
+        if to == To::Out && written.is_err() {
+            self.left.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether nobody reads any more what is answered. A closed pipe (`longshore status | head`) is the
+    /// reader's choice and no error; what would go on for ever ends by it.
+    pub fn is_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
     }
 }
 
-/// A closed pipe (`longshore status | head`) is the reader's choice, so a failed write is not an error
-/// of the command.
-fn print(to: To, line: &str) {
+fn print(to: To, line: &str) -> io::Result<()> {
     let stream: &mut dyn Write = match to {
         To::Out => &mut io::stdout(),
         To::Err => &mut io::stderr(),
     };
-    let _ = writeln!(stream, "{line}");
-    let _ = stream.flush();
+    writeln!(stream, "{line}")?;
+    stream.flush()
 }
 
 impl Ui {

@@ -1,6 +1,7 @@
 //! What people do every day: look at a host.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -70,6 +71,14 @@ fn a_command() -> Told {
         &["run", "demo", "--", "printf", "%s|", "a b", "$HOME", "it's"],
     )?;
     assert_eq!(words.stdout, "a b|$HOME|it's|", "{}", words.all());
+    // A signal is no good end, as a shell tells it.
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("KILL", 137)] {
+        let line = format!(
+            "exec python3 -c 'import os, signal; os.kill(os.getpid(), signal.SIG{signal})'"
+        );
+        let answer = ssh(&lease, &["run", "demo", "--", &line])?;
+        assert_eq!(answer.code, Some(code), "{signal}: {}", answer.all());
+    }
     let history = host.sh("longshore-agent history")?;
     assert!(history.contains("tiny 1.0.0: printf %s|"), "{history}");
 
@@ -236,6 +245,18 @@ fn logs() -> Told {
     for (number, line) in shown.iter().enumerate() {
         assert!(!shown[..number].contains(line), "twice: {line}");
     }
+    // Whoever reads a line and goes leaves nobody behind, here either.
+    let mut command = controller.command(&["logs", "demo", "app", "-f", "-n", "1"]);
+    let mut left = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut line = String::new();
+    BufReader::new(left.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+    assert!(line.contains(" | "), "{line}");
+    ended(&controller.run(&["restart", "demo"])?, 0);
+    until("it ends", 60, || Ok(left.try_wait()?.is_some()))?;
+    assert_eq!(left.wait()?.code(), Some(0));
     // Nobody reads on at the hosts.
     for host in &lease.hosts {
         until("the reader ends", 60, || {
@@ -255,6 +276,10 @@ fn on_all_hosts() -> Told {
     );
     let answer = controller.plain(&["exec", "demo", "--", &line])?;
     assert_eq!(answer.code, Some(5), "{}", answer.all());
+    for (name, status) in [(names[0], 3), (names[1], 5)] {
+        let told = format!("{name}: exit {status}");
+        assert!(answer.stderr.contains(&told), "{told}: {}", answer.all());
+    }
     let mut lines: Vec<&str> = answer.stdout.lines().collect();
     lines.sort_unstable();
     let said = |name: &str| [format!("{name} | ops1"), format!("{name} | {name}")];

@@ -9,7 +9,7 @@ use longshore_lab::load::Load;
 use longshore_lab::sample::{Behaviour, Sample};
 
 use crate::answers::{ended, live, outcomes};
-use crate::stage::lease;
+use crate::stage::{Lease, lease};
 use crate::told::{Story, Told};
 
 pub(crate) const STORIES: &[Story] = &[
@@ -156,7 +156,8 @@ fn a_rebooted_host_serves() -> Told {
     Ok(())
 }
 
-/// Ctrl-C while the new release is waited for: the old one serves, and nothing is left running.
+/// Ctrl-C while the new release is waited for, or a runner that cancels: the old one serves, and nothing
+/// is left running.
 fn interrupted() -> Told {
     let lease = lease(2)?;
     let tiny = Sample::Tiny;
@@ -165,11 +166,20 @@ fn interrupted() -> Told {
     let hangs = lease.release(&repository, "1.1.0", &Behaviour::NeverAnswers)?;
     let third = lease.release(&repository, "1.2.0", &Behaviour::Good)?;
     ended(&lease.deploy(tiny, &first)?, 0);
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+        interrupted_by(signal, &lease, &hangs)?;
+    }
+    // The lock is free again.
+    ended(&lease.deploy(tiny, &third)?, 0);
+    Ok(())
+}
 
+fn interrupted_by(signal: rustix::process::Signal, lease: &Lease, hangs: &str) -> Told {
+    let tiny = Sample::Tiny;
     let mut command =
         lease
             .controller(tiny)
-            .command(&["deploy", "demo", "--release", &hangs, "--json"]);
+            .command(&["deploy", "demo", "--release", hangs, "--json"]);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -185,10 +195,7 @@ fn interrupted() -> Told {
         assert!(Instant::now() < deadline, "the new slot was never started");
         thread::sleep(Duration::from_millis(50));
     }
-    rustix::process::kill_process(
-        rustix::process::Pid::from_child(&deploy),
-        rustix::process::Signal::INT,
-    )?;
+    rustix::process::kill_process(rustix::process::Pid::from_child(&deploy), signal)?;
     let answer = longshore_lab::controller::answer(&deploy.wait_with_output()?);
     ended(&answer, 130);
     for host in &lease.hosts {
@@ -202,8 +209,6 @@ fn interrupted() -> Told {
     }
     let status = lease.controller(tiny).run(&["status", "demo"])?;
     assert_eq!(live(&status, "tiny"), ["1.0.0"; 2], "{}", status.all());
-    // The lock is free again.
-    ended(&lease.deploy(tiny, &third)?, 0);
     Ok(())
 }
 

@@ -92,7 +92,7 @@ fn under_load() -> Told {
     )?;
     ended(&answer, 0);
     assert_eq!(kinds(&answer), ["switched"; 2], "{}", answer.all());
-    let set = controller.run(&["settings", "set", "demo", "A=1", "B=", "ODD"])?;
+    let set = controller.run(&["settings", "set", "demo", "A=1", "B=", "ODD="])?;
     ended(&set, 0);
     ended(&controller.run(&["settings", "unset", "demo", "A"])?, 0);
     ended(&controller.run(&["restart", "demo"])?, 0);
@@ -285,6 +285,13 @@ fn what_is_none() -> Told {
         ),
         (&["set", "demo", "A", "B"], b"a", 2, "one value only"),
         (&["set", "demo"], b"", 2, "nothing is given"),
+        (&["set", "demo", "A"], b"", 2, "no value of A was given"),
+        (
+            &["set", "demo", "NOTIFY_SOCKET=/x"],
+            b"",
+            2,
+            "systemd's own",
+        ),
         (&["set", "demo", "A=1", "A=2"], b"", 2, "given twice"),
         (
             &["unset", "demo", "NOT_THERE"],
@@ -380,6 +387,15 @@ fn in_an_editor() -> Told {
     ended(
         &controller.run(&["settings", "set", "demo", "KEPT=1", "GONE=2"])?,
         0,
+    );
+    let mut command = controller.command(&["settings", "edit", "demo"]);
+    command.env_remove("VISUAL").env_remove("EDITOR");
+    let nobody = answer(&command.stdin(Stdio::null()).output()?);
+    assert_eq!(nobody.code, Some(2), "{}", nobody.all());
+    assert!(
+        nobody.all().contains("nobody is there to edit"),
+        "{}",
+        nobody.all()
     );
     let about = lease.folder().join("about");
     let look = format!(

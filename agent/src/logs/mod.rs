@@ -19,6 +19,9 @@ use crate::layout::AppLayout;
 const MOST_WAITING: usize = 256;
 /// The end of a longer line says nothing to a person.
 const LONGEST_TEXT: usize = 16 * 1024;
+/// Whoever may look at logs is not to fill the memory of what runs as root.
+const MOST_KEPT: usize = 8 << 20;
+const CUT: &str = "(there is more before this than is kept at once: ask for less, or by --since)";
 /// journald's lines are JSON of a few fields; a longer one is passed over.
 const LONGEST_RAW: u64 = 1 << 20;
 
@@ -146,7 +149,8 @@ fn pass_on(
 ) {
     let mut output = BufReader::new(output);
     let mut raw = Vec::new();
-    let mut kept = VecDeque::new();
+    let mut kept: VecDeque<LogLine> = VecDeque::new();
+    let (mut bytes, mut cut) = (0, false);
     loop {
         raw.clear();
         match (&mut output).take(LONGEST_RAW).read_until(b'\n', &mut raw) {
@@ -160,10 +164,19 @@ fn pass_on(
                 Err(_) => return,
             }
         };
+        bytes += line.text.len();
         kept.push_back(line);
-        if kept.len() > last {
-            kept.pop_front();
+        while kept.len() > last || bytes > MOST_KEPT {
+            cut = kept.len() <= last;
+            bytes -= kept.pop_front().map_or(bytes, |line| line.text.len());
         }
+    }
+    if let Some(first) = kept.front().filter(|_| cut) {
+        let told = LogLine {
+            text: CUT.to_owned(),
+            ..first.clone()
+        };
+        kept.push_front(told);
     }
     // Whoever wanted them may have left.
     let _all_sent = kept.into_iter().try_for_each(|line| sender.send(line));
@@ -181,4 +194,31 @@ fn bounded(text: &str) -> String {
     }
     let start = text.get(..text.floor_char_boundary(LONGEST_TEXT));
     format!("{}… ({} bytes)", start.unwrap_or_default(), text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed_on(raw: &str, last: usize) -> Vec<String> {
+        let (sender, lines) = mpsc::sync_channel(MOST_WAITING);
+        let parse = |raw: &[u8]| {
+            Some(LogLine {
+                at: Timestamp::UNIX_EPOCH,
+                of: "app".to_owned(),
+                text: String::from_utf8_lossy(raw).trim_end().to_owned(),
+            })
+        };
+        pass_on(raw.as_bytes(), &sender, Some(last), parse);
+        drop(sender);
+        lines.iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_and_no_more_than_fits() {
+        assert_eq!(passed_on("a\nb\nc\n", 2), ["b", "c"]);
+        let long = format!("{}\n", "x".repeat(MOST_KEPT / 16)).repeat(20);
+        let told = passed_on(&long, 100);
+        assert_eq!((told.len(), told[0].as_str()), (17, CUT));
+    }
 }

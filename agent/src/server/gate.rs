@@ -22,9 +22,21 @@ impl Session<'_> {
             Right::Overrule => "let revoked keys run",
             Right::Settings => "see or change the settings of",
         };
+        // Bootstrap writes these two of the inventory into the host's own file.
+        let next = match right {
+            Right::Read | Right::Deploy => {
+                "ask whoever owns its /etc/longshore/host.toml to name you, or a group of yours, under [access]"
+            }
+            Right::Overrule => {
+                "ask whoever keeps the inventory: `overrule` of the environment names them, and longshore bootstrap tells the host"
+            }
+            Right::Settings => {
+                "ask whoever keeps the inventory: `settings_by` of the environment names them, and longshore bootstrap tells the host"
+            }
+        };
         Err(Trouble::refused(
             format!("{} may not {what} apps on this host", person.name),
-            "ask whoever owns its /etc/longshore/host.toml to name you, or a group of yours, under [access]",
+            next,
         ))
     }
 

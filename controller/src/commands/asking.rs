@@ -192,7 +192,7 @@ impl<'a> AnswerLine<'a> {
         let failure = said.err();
         AnswerLine {
             host: &answer.host,
-            reachable: said.is_ok(),
+            reachable: failure.is_none_or(|failure| failure.kind != FailureKind::Unreachable),
             agent: said.ok().map(|said| &said.agent),
             apps: said.map_or(&[], |said| &said.apps),
             error: failure.map(HostFailure::in_one_line),

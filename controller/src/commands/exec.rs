@@ -58,6 +58,7 @@ pub(crate) async fn run(args: &ExecArgs, context: &Context) -> Result<Exit, Comm
     let environment = inventory.environment(&args.environment)?;
     let chosen = args.hosts.selection().choose(environment, |_| true)?;
     let hosts: Vec<Host> = chosen.into_iter().cloned().collect();
+    let names: Vec<String> = hosts.iter().map(|host| host.name.to_string()).collect();
     let run = Arc::new(Run {
         around: Surroundings::of_this_process(),
         keyring: Keyring::new(context.ui.clone()),
@@ -76,10 +77,16 @@ pub(crate) async fn run(args: &ExecArgs, context: &Context) -> Result<Exit, Comm
         ended = all => ended,
         _ = tokio::signal::ctrl_c() => return Err(CommandError::new(
             ErrorKind::Interrupted,
-            "interrupted; what was begun on the hosts may go on there",
-        )),
+            format!("interrupted; what was begun may go on on {}", names.join(", ")),
+        )
+        .hint(format!("See to it: longshore exec {} -- 'ps -ef'", args.environment))),
     };
     let exit = worst(&ended, args.hosts.skip_offline);
+    for one in &ended {
+        if let Ok(status @ 1..) = one.status {
+            context.ui.note(&format!("{}: exit {status}", one.host));
+        }
+    }
     let failed = ended
         .iter()
         .filter_map(|one| Some((&one.host, one.status.as_ref().err()?)));

@@ -1,5 +1,6 @@
-//! Ctrl-C: once asks to stop, twice leaves at once.
+//! Ctrl-C, or a runner that cancels: once asks to stop, twice leaves at once.
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// How often the person has asked to stop. Cheap to clone.
@@ -9,15 +10,25 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Listens from now on; the first Ctrl-C no longer ends the program.
+    /// Listens from now on; the first Ctrl-C no longer ends the program, and neither does the SIGTERM by
+    /// which a CI runner cancels a job.
     pub fn listen() -> Self {
         let (sender, count) = watch::channel(0);
         tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                sender.send_modify(|count| *count += 1);
-            }
-            // Without a signal handler the system's own Ctrl-C still works; the channel must stay
+            // Without a signal handler the system's own signals still work; the channel must stay
             // open, or waiting for an interrupt would end.
+            if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+                loop {
+                    let asked = tokio::select! {
+                        asked = tokio::signal::ctrl_c() => asked.is_ok(),
+                        asked = terminate.recv() => asked.is_some(),
+                    };
+                    if !asked {
+                        break;
+                    }
+                    sender.send_modify(|count| *count += 1);
+                }
+            }
             sender.closed().await;
         });
         Interrupts { count }

@@ -21,6 +21,16 @@ pub const MOST_SETTINGS: usize = 200;
 const LONGEST_NAME: usize = 128;
 /// What Longshore itself tells the processes.
 const OURS: &str = "LONGSHORE_";
+/// What systemd tells them: another value would come in its place.
+const OF_SYSTEMD: [&str; 7] = [
+    "CREDENTIALS_DIRECTORY",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "SYSTEMD_EXEC_PID",
+];
 
 /// All settings of an app.
 pub type Settings = BTreeMap<SettingName, SettingValue>;
@@ -41,6 +51,9 @@ pub enum SettingNameError {
     /// Its value would not be what was set.
     #[error("{0} is Longshore's own to set: names of settings do not begin with {OURS}")]
     Ours(String),
+    /// The same of what systemd tells.
+    #[error("{0} is systemd's own to set: the app would not find what systemd tells it")]
+    OfSystemd(String),
 }
 
 impl SettingName {
@@ -56,6 +69,9 @@ impl SettingName {
         }
         if text.starts_with(OURS) {
             return Err(SettingNameError::Ours(text));
+        }
+        if OF_SYSTEMD.contains(&text.as_str()) {
+            return Err(SettingNameError::OfSystemd(text));
         }
         Ok(Self(text))
     }
@@ -186,6 +202,8 @@ mod tests {
         }
         let ours = SettingName::new("LONGSHORE_SOCKET").unwrap_err();
         assert!(matches!(ours, SettingNameError::Ours(_)));
+        let of_systemd = SettingName::new("CREDENTIALS_DIRECTORY").unwrap_err();
+        assert!(matches!(of_systemd, SettingNameError::OfSystemd(_)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::fleet;
 use crate::inventory::Host;
 use crate::plan::Plan;
 use crate::report::{ByHost, failures, milliseconds, result_line};
-use crate::rollout::{HostFailure, HostLink, Interrupts, LinkError, Reach};
+use crate::rollout::{FailureKind, HostFailure, HostLink, Interrupts, LinkError, Reach};
 use crate::ui::Ui;
 
 /// Lines of several hosts are put in order over so long.
@@ -153,6 +153,9 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result<Exit, Comm
         tokio::select! {
             ended = &mut all => break ended,
             _ = window.tick(), if args.follow => {
+                if context.ui.is_left() {
+                    return Ok(Exit::Done);
+                }
                 if behind.load(Ordering::SeqCst) == 0 || begun.elapsed() > SLOW {
                     show.all(heard.take());
                 }
@@ -288,7 +291,10 @@ impl<'a> Line<'a> {
     fn of((host, told): &'a (HostName, Result<(), HostFailure>)) -> Self {
         Line {
             host,
-            reachable: told.is_ok(),
+            reachable: told
+                .as_ref()
+                .err()
+                .is_none_or(|failure| failure.kind != FailureKind::Unreachable),
             error: told.as_ref().err().map(HostFailure::in_one_line),
         }
     }

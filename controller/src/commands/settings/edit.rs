@@ -1,6 +1,7 @@
 //! `longshore settings edit`: the settings in an editor, in a file that nobody else can read.
 
 use std::fs::Permissions;
+use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -66,7 +67,7 @@ pub(super) async fn edit(
 
 /// Until it can be read, or the person gives up.
 fn in_editor(before: &Settings, context: &Context) -> Result<Settings, CommandError> {
-    let failed = |error: std::io::Error| {
+    let failed = |error: io::Error| {
         CommandError::failed("the settings cannot be put into a file to edit").caused_by(error)
     };
     // A folder that is ours alone, with whatever an editor leaves beside the file.
@@ -108,7 +109,14 @@ fn open_editor(file: &std::path::Path) -> Result<(), CommandError> {
     let named = ["VISUAL", "EDITOR"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let editor = named.unwrap_or_else(|| "vi".to_owned());
+    let editor = match named {
+        Some(editor) => editor,
+        None if io::stdin().is_terminal() => "vi".to_owned(),
+        None => {
+            return Err(CommandError::usage("nobody is there to edit them")
+                .hint("Set them: longshore settings set ENV NAME=VALUE"));
+        }
+    };
     // It may come with words of its own, which are the shell's to take apart.
     let status = Command::new("/bin/sh")
         .args(["-c", "exec $0 \"$1\"", &editor])

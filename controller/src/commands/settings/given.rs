@@ -71,10 +71,15 @@ pub(super) fn given(args: &SetArgs, context: &Context) -> Result<Settings, Comma
 }
 
 fn ask(name: &SettingName, several: bool, ui: &Ui) -> Result<String, CommandError> {
+    // A pipe that broke, or a variable of CI that is not there, is not to blank a secret.
+    let not_empty = |text: String| match text.is_empty() {
+        true => Err(CommandError::usage(format!("no value of {name} was given"))
+            .hint(format!("An empty one is set by {name}="))),
+        false => Ok(text),
+    };
     if io::stdin().is_terminal() {
-        return ui
-            .ask_secret(&format!("Value of {name}"))
-            .ok_or_else(|| CommandError::usage(format!("no value of {name} was given")));
+        let typed = ui.ask_secret(&format!("Value of {name}"));
+        return not_empty(typed.unwrap_or_default());
     }
     if several {
         return Err(CommandError::usage(
@@ -82,7 +87,7 @@ fn ask(name: &SettingName, several: bool, ui: &Ui) -> Result<String, CommandErro
         )
         .hint("Give each by a file: --file NAME=FILE"));
     }
-    Ok(without_last_newline(read(io::stdin(), "standard input")?))
+    not_empty(without_last_newline(read(io::stdin(), "standard input")?))
 }
 
 fn open(file: &Path) -> Result<fs_err::File, CommandError> {
