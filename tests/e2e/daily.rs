@@ -107,6 +107,14 @@ fn a_command() -> Told {
     host.sh("pkill -f '[l]ongshore-agent run tiny'")?;
     until("it has ended", 60, || Ok(host.sh(units)?.trim() == "0"))?;
     left.wait()?;
+    // So does a line that is lost.
+    let mut lost = with_ssh(&lease)?;
+    lost.args(["run", "demo", "--", "sleep 601"]);
+    let mut lost = lost.stdin(Stdio::piped()).spawn()?;
+    until("it runs", 60, || Ok(host.sh(units)?.trim() == "1"))?;
+    host.sh("pkill -f '^sshd: ops1@'")?;
+    until("it has ended", 60, || Ok(host.sh(units)?.trim() == "0"))?;
+    lost.wait()?;
     host.sh("sed -i 's/^settings = .*/settings = [\"@sudo\"]/' /etc/longshore/host.toml")?;
     let refused = ssh(&lease, &["run", "demo", "--", "true"])?;
     assert_ne!(refused.code, Some(0), "{}", refused.all());
