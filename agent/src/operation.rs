@@ -312,7 +312,9 @@ impl Operation {
     pub(crate) fn end(&self, share: Share, result: Result<Reply, Trouble>) {
         let (outcome, message) = match &result {
             Ok(reply) if is_unchanged(reply) => (Outcome::Unchanged, None),
-            Ok(Reply::Settings(_)) if self.done().is_none() => (Outcome::Unchanged, None),
+            Ok(Reply::Settings(_) | Reply::Left { .. }) if self.done().is_none() => {
+                (Outcome::Unchanged, None)
+            }
             Ok(_) => (Outcome::Done, self.done().take()),
             Err(trouble @ Trouble::Refused(_)) => (Outcome::Refused, Some(trouble.message())),
             // What came is kept, and nothing else was changed.
@@ -353,7 +355,6 @@ fn is_unchanged(reply: &Reply) -> bool {
         | Reply::Migrated { unchanged, .. }
         | Reply::PreviewMade { unchanged }
         | Reply::PreviewDropped { unchanged } => *unchanged,
-        Reply::Left { undone, .. } => undone.is_empty(),
         Reply::Switched(switched) => switched.unchanged,
         _ => false,
     }

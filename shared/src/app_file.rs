@@ -27,9 +27,6 @@ pub use processes::{Calendar, Process, Timer};
 pub use site::{HeaderName, HeaderValue, RedirectTarget, Site};
 pub use text::{ByteSize, Command, InnerPath, SitePath, TextError};
 
-/// What works longer keeps everybody else from the app.
-const LONGEST_MIGRATION: Span = Span::seconds(24 * 3600);
-
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -273,9 +270,7 @@ pub enum AppFileError {
     UndoWithoutCheck,
     #[error("[backup] comes before a migration, and [migrate] has nothing to `run`")]
     BackupAlone,
-    #[error(
-        "[migrate] `timeout`: take more than nothing and a day at most, or leave it out for 30 minutes"
-    )]
+    #[error("[migrate] `timeout` is 0s: no command can keep to it; leave it out for 30 minutes")]
     MigrateTimeout,
     #[error("[preview] has `create` and no `destroy`: what it makes would stay for ever")]
     PreviewOneSided,
@@ -349,8 +344,7 @@ impl AppFile {
         if !self.backup.run.is_empty() && self.migrate.run.is_empty() {
             return Err(AppFileError::BackupAlone);
         }
-        let longest = self.migrate.timeout;
-        if longest.duration().is_zero() || longest > LONGEST_MIGRATION {
+        if self.migrate.timeout.duration().is_zero() {
             return Err(AppFileError::MigrateTimeout);
         }
         if self.preview.is_one_sided() {

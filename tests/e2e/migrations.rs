@@ -242,6 +242,21 @@ fn as_what_serves_has_them() -> Told {
     assert!(answer.all().contains(told), "{}", answer.all());
     assert_eq!(scene.applied()?, "0001\n");
 
+    // What a later release has, too, is that one's: it is done again where nobody else comes to serve.
+    scene.add("0002")?;
+    let sick = scene
+        .lease
+        .release(&scene.repository, "1.1.1-sick.2", &Behaviour::ExitsAtImport)?;
+    scene.fails(&sick, 1, &["in the database: 0002"])?;
+    scene.serves("1.1.2", &[])?;
+    remove("0002")?;
+    let bad = scene
+        .lease
+        .release(&scene.repository, "1.1.3-bad.1", &Behaviour::ExitsAtImport)?;
+    scene.fails(&bad, 1, &["1.1.2 has migrated again: 0002"])?;
+    assert_eq!(scene.applied()?, "0001\n0002\n");
+    scene.is_live("1.1.2")?;
+
     // What was undone for another is migrated again by a rollback.
     scene.serves("1.2.0", &["0003"])?;
     remove("0003")?;

@@ -80,13 +80,18 @@ pub(crate) fn prepare(
 /// Those that served were left when something else came to serve.
 fn strays(agent: &Agent, layout: &AppLayout, to: &ReleaseRow) -> Result<Vec<Stray>, LedgerError> {
     let migrations = agent.ledger.migrations(&layout.app)?;
-    let names = |row: &ReleaseRow| migrations.get(&row.manifest).cloned().unwrap_or_default();
+    let to_has = migrations.get(&to.manifest).cloned().unwrap_or_default();
     let live = live::live(layout).map(|live| live.version);
     let mut strays = Vec::new();
     for row in agent.ledger.releases(&layout.app)? {
         let has_served =
             live.as_ref() == Some(&row.version) || found_good(agent, &layout.app, &row.version)?;
-        if has_served || row.version == to.version || without(&names(&row), &names(to)).is_empty() {
+        let Some(left) = migrations.get(&row.manifest) else {
+            continue;
+        };
+        let is_whole = agent.ledger.migrated(&layout.app, &row.manifest)?;
+        let known = is_whole && without(left, &to_has).is_empty();
+        if has_served || row.version == to.version || known {
             continue;
         }
         strays.push(Stray {
@@ -162,9 +167,12 @@ impl Leave {
             }
             left => left?,
         };
+        let (app, ledger) = (&self.layout.app, &agent.ledger);
         if left.is_empty() {
-            return Ok(());
+            return Ok(ledger.forget_migration(app, &stray.digest)?);
         }
+        // To be tried again where this is stopped.
+        ledger.set_migrated(app, &stray.digest, Migrated::BrokeOff, &left)?;
         let names = left.join(", ");
         let undone = operation.step("undo", || self.undo(agent, manifest, &left, operation));
         if operation.is_cancelled() {
@@ -172,14 +180,11 @@ impl Leave {
         }
         told.remarks.push(match undone {
             Ok(()) => {
+                ledger.forget_migration(app, &stray.digest)?;
                 operation.remember(format!("undone: {names}"));
                 format!("undone in the database, where {version} had left it: {names}")
             }
             Err(trouble) => {
-                // To be tried again the next time.
-                let app = &self.layout.app;
-                let ledger = &agent.ledger;
-                ledger.set_migrated(app, &stray.digest, Migrated::BrokeOff, &left)?;
                 let why = trouble.message();
                 format!("left in the database by {version}, and not undone ({why}): {names}")
             }
@@ -236,7 +241,7 @@ impl Leave {
             ));
         }
         let all = applied(&self.layout, from, operation)?.unwrap_or_default();
-        agent.ledger.forget_migrated(&self.layout.app)?;
+        agent.ledger.forget_those_with(&self.layout.app, left)?;
         for name in left.iter().rev() {
             operation.note("undo", name);
             let longest = from.app_file.migrate.timeout;

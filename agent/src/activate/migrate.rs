@@ -68,24 +68,29 @@ impl Migration {
         let told = || applied(&self.layout, &self.manifest, operation);
         let before = told()?;
         let new_in = |after: &[String]| without(after, before.as_deref().unwrap_or_default());
+        let (app, ledger) = (&self.layout.app, &agent.ledger);
+        // Whatever stops it: it may have left something that nobody else can undo.
+        let there = before.clone().unwrap_or_default();
+        ledger.set_migrated(app, &self.digest, Migrated::BrokeOff, &there)?;
         let ran = operation.step("migrate", || {
             steps
                 .iter()
                 .try_for_each(|command| unit.run(operation, "migrate", command.as_str()))
         });
-        let (app, ledger) = (&self.layout.app, &agent.ledger);
         ran.map_err(|trouble| match told() {
             _ if before.is_none() => trouble,
             Ok(after) => {
                 let after = after.unwrap_or_default();
                 let new = new_in(&after);
-                if new.is_empty() {
-                    return trouble.and("nothing of it is in the database");
-                }
-                // Nobody but this release may be able to undo those.
-                let kept = ledger.set_migrated(app, &self.digest, Migrated::BrokeOff, &after);
+                let kept = match new.is_empty() {
+                    true => ledger.forget_migration(app, &self.digest),
+                    false => ledger.set_migrated(app, &self.digest, Migrated::BrokeOff, &after),
+                };
                 if let Err(error) = kept {
                     journal::say(&format!("what {app} migrated is not kept: {error}"));
+                }
+                if new.is_empty() {
+                    return trouble.and("nothing of it is in the database");
                 }
                 trouble.and(&format!("in the database by now: {}", new.join(", ")))
             }

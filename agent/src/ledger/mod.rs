@@ -20,7 +20,7 @@ pub(crate) use previews::{Made, PreviewRow, PreviewWanted};
 pub(crate) use releases::{Migrated, ReleaseRow, Verdict, Warm};
 
 /// What each schema adds to the one before it. One that was released is never edited.
-const SCHEMAS: [&str; 5] = [
+const SCHEMAS: [&str; 6] = [
     include_str!("schema.sql"),
     "ALTER TABLE releases ADD COLUMN signed INTEGER NOT NULL DEFAULT 0;",
     "ALTER TABLE servings ADD COLUMN settings INTEGER;",
@@ -35,8 +35,8 @@ const SCHEMAS: [&str; 5] = [
         recipe     TEXT
     ) STRICT;",
     // One on each line.
-    "ALTER TABLE migrations ADD COLUMN names TEXT NOT NULL DEFAULT '';
-     ALTER TABLE migrations ADD COLUMN whole INTEGER NOT NULL DEFAULT 1;",
+    "ALTER TABLE migrations ADD COLUMN names TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE migrations ADD COLUMN whole INTEGER NOT NULL DEFAULT 1;",
 ];
 const SCHEMA_VERSION: usize = SCHEMAS.len();
 

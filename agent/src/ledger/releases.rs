@@ -264,10 +264,31 @@ impl Ledger {
             .is_some())
     }
 
-    /// Migrations were undone: whichever release they are of has to migrate again.
+    /// What it had migrated is gone: every release has to migrate again.
     pub(crate) fn forget_migrated(&self, app: &Instance) -> Result<()> {
         let forget = "DELETE FROM migrations WHERE app = ?1";
         self.lock().execute(forget, params![app.as_str()])?;
+        Ok(())
+    }
+
+    /// These were undone: whichever release has them, or cannot tell, has to migrate again. One that broke
+    /// off has to anyway, and is remembered for what it left.
+    pub(crate) fn forget_those_with(&self, app: &Instance, undone: &[String]) -> Result<()> {
+        for (manifest, names) in self.migrations(app)? {
+            let had = names.is_empty() || names.iter().any(|name| undone.contains(name));
+            if had && self.migrated(app, &manifest)? {
+                self.forget_migration(app, &manifest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing of this release is in the database.
+    pub(crate) fn forget_migration(&self, app: &Instance, manifest: &Sha256Digest) -> Result<()> {
+        self.lock().execute(
+            "DELETE FROM migrations WHERE app = ?1 AND manifest = ?2",
+            params![app.as_str(), manifest.to_string()],
+        )?;
         Ok(())
     }
 
@@ -365,7 +386,14 @@ mod tests {
             ledger.migrated(&app(), &manifest).unwrap()
         };
         assert!(!migrate(Migrated::BrokeOff, &names[..1]));
+        let forget = |undone: &str| {
+            let undone = [undone.to_owned()];
+            ledger.forget_those_with(&app(), &undone).unwrap();
+            ledger.migrations(&app()).unwrap().len()
+        };
+        assert_eq!(forget("0002"), 1);
         assert!(migrate(Migrated::Whole, &names));
+        assert_eq!((forget("0001"), forget("0003")), (1, 0));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use rustix::fs::Access;
 use thiserror::Error;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// In MiB: so much stays free.
+const SPARE: u64 = 64;
 /// Nobody writes for longer without a pause.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
@@ -32,6 +34,8 @@ pub(crate) enum SnapshotError {
         path: String,
         source: rusqlite::Error,
     },
+    #[error("the disk has {free} MiB free, and the whole copy of {path} takes {takes} MiB")]
+    Room { path: String, free: u64, takes: u64 },
     #[error("{path} was written to for {PATIENCE:?} without a pause")]
     Busy { path: String },
 }
@@ -85,6 +89,7 @@ fn copy_if_sound(from: &Path, to: &Path) -> Result<(), SnapshotError> {
     if let Some(place) = to.parent() {
         fs_err::create_dir_all(place)?;
     }
+    make_sure_of_room(from, to)?;
     match copy_database(from, to) {
         Err(SnapshotError::Database { source, .. }) if is_none(&source) => {
             Ok(fs_err::remove_file(to)?)
@@ -95,6 +100,18 @@ fn copy_if_sound(from: &Path, to: &Path) -> Result<(), SnapshotError> {
             fs_err::metadata(from)?.permissions(),
         )?),
     }
+}
+
+/// It is there twice for a while, as the file that it was and as the one that is whole.
+fn make_sure_of_room(from: &Path, to: &Path) -> Result<(), SnapshotError> {
+    let disk = rustix::fs::statvfs(to.parent().unwrap_or(to)).map_err(io::Error::from)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+    let takes = (fs_err::metadata(from)?.len() >> 20) + SPARE;
+    if free >= takes {
+        return Ok(());
+    }
+    let path = from.display().to_string();
+    Err(SnapshotError::Room { path, free, takes })
 }
 
 fn is_none(error: &rusqlite::Error) -> bool {

@@ -1,5 +1,7 @@
 //! What `create` says: settings of the preview alone are kept, and whatever may be one is told nowhere.
 
+use std::collections::BTreeSet;
+
 use longshore_shared::settings::{SettingName, SettingValue, Settings};
 
 use crate::command::{Output, Said};
@@ -15,9 +17,11 @@ pub(super) struct Heard {
     /// Those that cannot be used are there, too, and empty: nobody is to find the app's own in their place.
     pub(super) given: Settings,
     /// What is wrong with the first that cannot be used, in words.
-    pub(super) unusable: Option<String>,
+    unusable: Option<String>,
     /// What the app's own are called.
     of_app: Vec<SettingName>,
+    /// Those of the app's that were named where they are no settings, and not given since.
+    misplaced: BTreeSet<SettingName>,
     /// Names in the middle of lines.
     passed_over: Vec<String>,
     standard: Thread,
@@ -35,6 +39,46 @@ struct Thread {
     before: Option<String>,
 }
 
+/// What a line is that is told nowhere.
+enum Found<'a> {
+    Setting(&'a str, &'a str),
+    /// It begins its line, and its value is none.
+    Unusable(String),
+    /// A name in the middle of a line, or what belongs to a line before.
+    Elsewhere(Option<&'a str>),
+}
+
+impl Thread {
+    fn look<'a>(&mut self, said: &'a Said) -> Option<Found<'a>> {
+        let goes_on = std::mem::replace(&mut self.in_hidden, said.goes_on);
+        let before = self.before.take();
+        if goes_on || self.in_value {
+            return Some(Found::Elsewhere(None));
+        }
+        let assigned = assignment(&said.text);
+        let begins = assigned
+            .is_some_and(|(name, _)| said.text.starts_with(name) && name.chars().all(capital));
+        if let Some(name) = before.filter(|_| !begins && is_noise(&said.text)) {
+            self.in_value = true;
+            return Some(Found::Unusable(name));
+        }
+        let Some((name, value)) = assigned else {
+            self.in_hidden = false;
+            return None;
+        };
+        if !begins {
+            return Some(Found::Elsewhere(Some(name)));
+        }
+        self.in_value |= goes_on_below(value);
+        self.before = Some(name.to_owned());
+        let whole = !said.goes_on && !self.in_value && !value.contains(char::REPLACEMENT_CHARACTER);
+        Some(match whole {
+            true => Found::Setting(name, value),
+            false => Found::Unusable(name.to_owned()),
+        })
+    }
+}
+
 impl Heard {
     pub(super) fn over(of_app: Vec<SettingName>) -> Self {
         Self {
@@ -43,50 +87,58 @@ impl Heard {
         }
     }
 
-    /// Whether it is to be told nowhere.
+    /// Whether it is to be told nowhere. On the error output nothing is a setting, but may be a secret.
     pub(super) fn hides(&mut self, said: &Said) -> bool {
         let thread = match said.output {
             Output::Standard => &mut self.standard,
             Output::Error => &mut self.error,
         };
-        let goes_on = std::mem::replace(&mut thread.in_hidden, said.goes_on);
-        let before = thread.before.take();
-        if goes_on || thread.in_value {
-            return true;
-        }
-        let assigned = assignment(&said.text);
-        let begins = assigned
-            .is_some_and(|(name, _)| said.text.starts_with(name) && name.chars().all(capital));
-        if let Some(name) = before.filter(|_| !begins && is_noise(&said.text)) {
-            thread.in_value = true;
-            self.cannot_use(&name);
-            return true;
-        }
-        let Some((name, value)) = assigned else {
-            thread.in_hidden = false;
+        let Some(found) = thread.look(said) else {
             return false;
         };
-        thread.in_value |= begins && goes_on_below(value);
-        let whole =
-            !said.goes_on && !thread.in_value && !value.contains(char::REPLACEMENT_CHARACTER);
-        thread.before = begins.then(|| name.to_owned());
-        match (SettingName::new(name), SettingValue::new(value)) {
-            // In the middle of a line, or elsewhere, it is no setting, but may well be a secret.
-            _ if !begins || said.output == Output::Error => self.pass_over(name, said.output),
-            (Ok(name), Ok(value)) if whole => self.give(name, value),
-            _ => self.cannot_use(name),
+        if let Found::Elsewhere(Some(name)) = found {
+            self.passed_over.push(name.to_owned());
+        }
+        if said.output == Output::Error {
+            if let Found::Setting(name, _) = found {
+                self.passed_over.push(name.to_owned());
+            }
+            return true;
+        }
+        match found {
+            Found::Setting(name, value) => self.give(name, value),
+            Found::Unusable(name) => self.cannot_use(&name),
+            Found::Elsewhere(_) => self.name_elsewhere(&said.text),
         }
         true
     }
 
-    fn give(&mut self, name: SettingName, value: SettingValue) {
-        if self.given.len() < MOST_GIVEN || self.given.contains_key(&name) {
-            self.given.insert(name, value);
-        } else {
+    /// What is wrong with what was heard, in words.
+    pub(super) fn problem(self) -> Option<String> {
+        let misplaced = self.misplaced.first();
+        self.unusable.or_else(|| {
+            Some(format!(
+                "[preview] `create` printed {name}= where it is no setting: that begins its line, in capitals. The app has a setting {name}, which the preview would use",
+                name = misplaced?
+            ))
+        })
+    }
+
+    fn give(&mut self, name: &str, value: &str) {
+        let (Ok(typed), Ok(value)) = (SettingName::new(name), SettingValue::new(value)) else {
+            return self.cannot_use(name);
+        };
+        self.misplaced.remove(&typed);
+        if self.given.len() >= MOST_GIVEN && !self.given.contains_key(&typed) {
             self.unusable.get_or_insert(format!(
                 "[preview] `create` printed more than {MOST_GIVEN} settings"
             ));
+            if self.of_app.contains(&typed) {
+                self.blank(name);
+            }
+            return;
         }
+        self.given.insert(typed, value);
     }
 
     fn cannot_use(&mut self, name: &str) {
@@ -98,23 +150,20 @@ impl Heard {
         });
     }
 
-    /// What was meant for a setting that the app has is not to leave the app's own there. A shell that
-    /// says what it does names them, too.
-    fn pass_over(&mut self, name: &str, output: Output) {
-        self.passed_over.push(name.to_owned());
-        let own = |own: &&SettingName| own.as_str().eq_ignore_ascii_case(name);
-        let Some(own) = self.of_app.iter().find(own).cloned() else {
-            return;
+    /// What was meant for a setting that the app has is not to leave the app's own there.
+    fn name_elsewhere(&mut self, text: &str) {
+        let text = text.to_ascii_uppercase();
+        let is_named = |own: &&SettingName| {
+            let assigned = format!("{}=", own.as_str().to_ascii_uppercase());
+            let mut places = text.match_indices(&assigned);
+            places.any(|(at, _)| !text[..at].ends_with(is_of_a_name))
         };
-        if output == Output::Error || self.given.contains_key(&own) {
-            return;
+        let not_given = |own: &&SettingName| !self.given.contains_key(*own);
+        let named = self.of_app.iter().filter(not_given).filter(is_named);
+        for own in named.cloned().collect::<Vec<_>>() {
+            self.blank(own.as_str());
+            self.misplaced.insert(own);
         }
-        self.blank(own.as_str());
-        self.unusable.get_or_insert_with(|| {
-            format!(
-                "[preview] `create` printed {name}= where it is no setting: that begins its line, in capitals. The app has a setting {own}, which the preview would use"
-            )
-        });
     }
 
     fn blank(&mut self, name: &str) {
@@ -134,6 +183,10 @@ impl Heard {
         };
         names.map(note).collect()
     }
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// Keys in their armour and lists take several lines.
@@ -286,15 +339,33 @@ mod tests {
     #[test]
     fn what_the_app_calls_so_never_stays_the_apps_own() {
         let of_app = || vec![SettingName::new("DATABASE").unwrap()];
-        for line in [
-            "copying ... DATABASE=copy",
-            "export DATABASE=copy",
-            "database=copy",
+        for lines in [
+            &["copying ... DATABASE=copy"][..],
+            &["export DATABASE=copy"],
+            &["database=copy"],
+            &["export PGUSER=u DATABASE=copy"],
+            &["KEY=-----BEGIN KEY", "DATABASE=copy"],
         ] {
             let mut heard = Heard::over(of_app());
-            assert!(heard.hides(&said(line, false)));
-            assert_eq!(blank(&heard), ["DATABASE"], "{line}");
+            for line in lines {
+                assert!(heard.hides(&said(line, false)), "{line}");
+            }
+            let given = heard
+                .given
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.reveal()));
+            assert!(
+                given.clone().any(|own| own == ("DATABASE", "")),
+                "{lines:?}"
+            );
+            assert!(heard.problem().is_some(), "{lines:?}");
         }
+        // What is talked about first and given then is given.
+        let mut heard = Heard::over(of_app());
+        assert!(heard.hides(&said("making DATABASE=copy", false)));
+        assert!(heard.hides(&said("DATABASE=copy", false)));
+        assert_eq!(heard.given.len(), 1);
+        assert_eq!(heard.problem(), None);
         // A shell that says what it does, and then does it.
         let mut heard = Heard::over(of_app());
         let trace = Said {
@@ -303,19 +374,28 @@ mod tests {
         };
         assert!(heard.hides(&trace));
         assert!(heard.hides(&said("DATABASE=copy", false)));
-        assert_eq!((heard.given.len(), &heard.unusable), (1, &None));
+        let wrapped = Said {
+            output: Output::Error,
+            ..said("DATABASE=trace", false)
+        };
+        assert!(heard.hides(&wrapped));
+        assert_eq!(heard.given.len(), 1);
+        assert_eq!(heard.problem(), None);
     }
 
     #[test]
     fn few_settings_are_given() {
-        let mut heard = Heard::default();
+        let own = SettingName::new("DATABASE").unwrap();
+        let mut heard = Heard::over(vec![own.clone()]);
         for number in 0..=MOST_GIVEN {
             heard.hides(&said(&format!("A{number}=1"), false));
         }
         assert_eq!(heard.given.len(), MOST_GIVEN);
+        heard.hides(&said("DATABASE=late", false));
+        assert_eq!(heard.given[&own].reveal(), "");
         assert!(
             heard
-                .unusable
+                .problem()
                 .is_some_and(|why| why.contains("more than 50"))
         );
     }

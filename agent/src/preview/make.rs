@@ -58,10 +58,11 @@ pub(crate) fn make(
     if matches!(made, Made::Begun | Made::Unknown) || (made == Made::All && !is_as_wanted) {
         let undone = hook::undo(agent, &layout, operation);
         undone.map_err(|trouble| trouble.and("so it cannot be made anew"))?;
-        settings::give(&layout, &Settings::new())?;
+        // Before its settings go: with others it is not run again.
+        agent.ledger.set_unmade(app)?;
         // What comes is empty: whatever migrated what went has to migrate again.
         agent.ledger.forget_migrated(app)?;
-        agent.ledger.set_unmade(app)?;
+        settings::give(&layout, &Settings::new())?;
     } else if made == Made::All {
         return Ok(Reply::PreviewMade { unchanged: true });
     }
@@ -117,7 +118,7 @@ fn create(
                 let hides = heard.hides(said);
                 if heard.given != given && not_kept.is_none() {
                     given.clone_from(&heard.given);
-                    not_kept = settings::give(layout, &given).err();
+                    not_kept = keep(agent, layout, &given).err();
                 }
                 hides
             });
@@ -128,8 +129,14 @@ fn create(
         })
     });
     if let Some(trouble) = not_kept {
-        agent.ledger.set_unknown(&layout.app)?;
         return Err(trouble.and("what `create` printed is not kept as settings"));
     }
-    created.map(|()| heard.unusable)
+    created.map(|()| heard.problem())
+}
+
+/// In between, nobody knows with which settings to take it away.
+fn keep(agent: &Agent, layout: &AppLayout, given: &Settings) -> Result<(), Trouble> {
+    agent.ledger.set_unknown(&layout.app)?;
+    settings::give(layout, given)?;
+    Ok(agent.ledger.begin_unmaking(&layout.app)?)
 }

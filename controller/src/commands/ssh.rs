@@ -92,7 +92,7 @@ impl Ssh {
     /// Runs it to its end, which is ours.
     pub(super) async fn run(mut self) -> Result<Exit, CommandError> {
         // Ctrl-C is for what runs there, and the file is to go when it has ended.
-        let _listening = Interrupts::listen();
+        let _listening = Interrupts::leave_to_another();
         let ended = self.command.status().await.map_err(cannot_start)?;
         let signal = |number: i32| 128u8.saturating_add(u8::try_from(number).unwrap_or(127));
         let code = match ended.code() {

@@ -34,6 +34,19 @@ impl Interrupts {
         Interrupts { count }
     }
 
+    /// The same of Ctrl-C alone, for whoever hands the terminal to another program: what the terminal sends
+    /// is for that one.
+    pub fn leave_to_another() -> Self {
+        let (sender, count) = watch::channel(0);
+        tokio::spawn(async move {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                sender.send_modify(|count| *count += 1);
+            }
+            sender.closed().await;
+        });
+        Interrupts { count }
+    }
+
     /// For work that nobody may interrupt.
     pub fn never() -> Self {
         let (sender, count) = watch::channel(0);

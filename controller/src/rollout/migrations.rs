@@ -6,7 +6,7 @@ use longshore_shared::wire::latest::{Order, Problem, Reply, SwitchReason};
 use semver::Version;
 
 use super::Goal;
-use super::member::{Member, Stakes};
+use super::member::{Member, Progress, Stakes};
 use super::outcome::HostFailure;
 use super::phases::Run;
 use crate::event::{Phase, RunEvent};
@@ -228,8 +228,15 @@ fn tell_what_stays(member: &mut Member, version: Option<Version>) {
     let (Some(version), false) = (version, applied.is_empty() || member.new_preview) else {
         return;
     };
+    // What served, if only for a moment, is left on purpose.
+    let next = match member.progress == Progress::Returned {
+        true => "deploy it again, or undo them by hand",
+        false => {
+            "where the inventory says on_leave = \"undo\", the next deploy or return undoes those that it does not have"
+        }
+    };
     member.remark(format!(
-        "{version} does not serve, and these migrations of it are in the database: {}. What comes next has to live with them; where the inventory says on_leave = \"undo\", the next deploy or return undoes those that it does not have",
+        "{version} does not serve, and these migrations of it are in the database: {}. What comes next has to live with them; {next}",
         applied.join(", ")
     ));
 }

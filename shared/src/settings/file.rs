@@ -23,10 +23,8 @@ pub enum FileError {
         /// Which one, from 1.
         line: usize,
     },
-    /// Longshore's own to set, or systemd's.
-    #[error(
-        "line {line} sets {name}, which is not the app's to set: Longshore or systemd tells it"
-    )]
+    /// Longshore's own to set.
+    #[error("line {line} sets {name}, which is Longshore's own")]
     Ours {
         /// Which one, from 1.
         line: usize,
@@ -116,9 +114,7 @@ impl Reader<'_> {
         }
         let name = SettingName::new(name.trim_end()).map_err(|error| match error {
             SettingNameError::NoName(_) => FileError::Name { line },
-            SettingNameError::Ours(name) | SettingNameError::OfSystemd(name) => {
-                FileError::Ours { line, name }
-            }
+            SettingNameError::Ours(name) => FileError::Ours { line, name },
         })?;
         let value = self.value(line, &name)?;
         match SettingValue::new(value) {

@@ -51,9 +51,6 @@ pub enum SettingNameError {
     /// Its value would not be what was set.
     #[error("{0} is Longshore's own to set: names of settings do not begin with {OURS}")]
     Ours(String),
-    /// The same of what systemd tells.
-    #[error("{0} is systemd's own to set: the app would not find what systemd tells it")]
-    OfSystemd(String),
 }
 
 impl SettingName {
@@ -70,10 +67,12 @@ impl SettingName {
         if text.starts_with(OURS) {
             return Err(SettingNameError::Ours(text));
         }
-        if OF_SYSTEMD.contains(&text.as_str()) {
-            return Err(SettingNameError::OfSystemd(text));
-        }
         Ok(Self(text))
+    }
+
+    /// Whether systemd tells a process by it: what is set so takes that away.
+    pub fn is_systemds(&self) -> bool {
+        OF_SYSTEMD.contains(&self.0.as_str())
     }
 
     /// The name as text.
@@ -202,8 +201,6 @@ mod tests {
         }
         let ours = SettingName::new("LONGSHORE_SOCKET").unwrap_err();
         assert!(matches!(ours, SettingNameError::Ours(_)));
-        let of_systemd = SettingName::new("CREDENTIALS_DIRECTORY").unwrap_err();
-        assert!(matches!(of_systemd, SettingNameError::OfSystemd(_)));
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn in_editor(before: &Settings, context: &Context) -> Result<Settings, CommandEr
     let file = folder.path().join("settings.env");
     fs_err::write(&file, render(before)).map_err(failed)?;
     // Ctrl-C is for the editor; ours would leave the file.
-    let _listening = Interrupts::listen();
+    let _listening = Interrupts::leave_to_another();
     loop {
         open_editor(&file)?;
         let text = fs_err::read_to_string(&file).map_err(failed)?;

@@ -61,6 +61,11 @@ pub(super) fn given(args: &SetArgs, context: &Context) -> Result<Settings, Comma
         return Err(CommandError::usage("nothing is given to be set")
             .hint("Name it: longshore settings set ENV NAME=VALUE"));
     }
+    if let Some(name) = settings.keys().find(|name| name.is_systemds()) {
+        return Err(CommandError::usage(format!(
+            "{name} is systemd's own to set: the app would not find what systemd tells it"
+        )));
+    }
     let bytes = weight(&settings);
     if bytes > MOST_BYTES {
         return Err(CommandError::usage(format!(
