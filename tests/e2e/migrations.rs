@@ -268,11 +268,15 @@ fn as_what_serves_has_them() -> Told {
     assert_eq!(scene.applied()?, "0001\n0003\n");
 
     // What never served is nothing to go back to.
-    let answer = controller.plain(&["rollback", "demo", "1.1.0-sick.1"])?;
+    let sick = scene
+        .lease
+        .release(&scene.repository, "1.3.0-sick.3", &Behaviour::ExitsAtImport)?;
+    scene.fails(&sick, 1, &["1.2.0"])?;
+    let answer = controller.plain(&["rollback", "demo", "1.3.0-sick.3"])?;
     assert_eq!(answer.code, Some(4), "{}", answer.all());
     for words in [
         "has never served",
-        "longshore deploy demo --version 1.1.0-sick.1",
+        "longshore deploy demo --version 1.3.0-sick.3",
     ] {
         assert!(answer.all().contains(words), "{words}: {}", answer.all());
     }

@@ -77,7 +77,7 @@ pub(crate) fn prepare(
     })
 }
 
-/// Those that served were left when something else came to serve.
+/// Those that migrated and never served: what served was looked at when something else came.
 fn strays(agent: &Agent, layout: &AppLayout, to: &ReleaseRow) -> Result<Vec<Stray>, LedgerError> {
     let migrations = agent.ledger.migrations(&layout.app)?;
     let to_has = migrations.get(&to.manifest).cloned().unwrap_or_default();

@@ -71,6 +71,7 @@ impl Migration {
         let (app, ledger) = (&self.layout.app, &agent.ledger);
         // Whatever stops it: it may have left something that nobody else can undo.
         let there = before.clone().unwrap_or_default();
+        let was_begun = ledger.migrations(app)?.contains_key(&self.digest);
         ledger.set_migrated(app, &self.digest, Migrated::BrokeOff, &there)?;
         let ran = operation.step("migrate", || {
             steps
@@ -82,7 +83,7 @@ impl Migration {
             Ok(after) => {
                 let after = after.unwrap_or_default();
                 let new = new_in(&after);
-                let kept = match new.is_empty() {
+                let kept = match new.is_empty() && !was_begun {
                     true => ledger.forget_migration(app, &self.digest),
                     false => ledger.set_migrated(app, &self.digest, Migrated::BrokeOff, &after),
                 };
