@@ -143,8 +143,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Something of it may be gone.
-    pub(crate) fn begin_unmaking(&self, app: &Instance) -> Result<()> {
+    /// Something of it may be there, and something not.
+    pub(crate) fn set_begun(&self, app: &Instance) -> Result<()> {
         self.lock().execute(
             "UPDATE previews SET made = 1, recipe = NULL WHERE app = ?1",
             [app.as_str()],
@@ -259,7 +259,7 @@ mod tests {
             (Made::All, Some(Version::new(1, 0, 0)))
         );
         assert_eq!(row.recipe, Some(recipe));
-        ledger.begin_unmaking(&app).unwrap();
+        ledger.set_begun(&app).unwrap();
         let row = ledger.preview(&app).unwrap().unwrap();
         assert_eq!((row.made, row.recipe), (Made::Begun, None));
         assert!(row.maker.is_some());

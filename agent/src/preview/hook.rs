@@ -49,7 +49,7 @@ pub(super) fn undo(
             ),
         ));
     }
-    agent.ledger.begin_unmaking(app)?;
+    agent.ledger.set_begun(app)?;
     let maker = row.and_then(|row| row.maker);
     let manifest = maker.and_then(|maker| live::manifest(layout, &maker).ok());
     let Some(manifest) = manifest else {

@@ -138,5 +138,5 @@ fn create(
 fn keep(agent: &Agent, layout: &AppLayout, given: &Settings) -> Result<(), Trouble> {
     agent.ledger.set_unknown(&layout.app)?;
     settings::give(layout, given)?;
-    Ok(agent.ledger.begin_unmaking(&layout.app)?)
+    Ok(agent.ledger.set_begun(&layout.app)?)
 }

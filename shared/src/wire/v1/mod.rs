@@ -111,7 +111,7 @@ pub enum Order {
         recipes: bool,
     },
     /// → [`Reply::Left`]. What of the live release's migrations the staged `version` does not have is
-    /// undone, or told, as the host's own rules say.
+    /// undone, or told, as the host's own rules say; where it is undone, so is what failed releases left.
     Leave { app: Instance, version: Version },
     /// → [`Reply::Migrated`]. The release has to be staged.
     Migrate {
